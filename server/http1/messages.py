@@ -1,0 +1,116 @@
+"""The two messages as values: what a handler is given, and what it gives back.
+
+No I/O: content is bytes, or a region of an open file that the transport sends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+Field = tuple[str, str]
+"""A field name as it was received or is to be sent, and its value."""
+
+
+class Fields:
+    """A header section or trailer section: field lines in their order, names compared without case (RFC 9110 5.1).
+
+    Values are latin-1 text without the surrounding whitespace.
+    """
+
+    __slots__ = ("lines",)
+
+    def __init__(self, lines: tuple[Field, ...] = ()) -> None:
+        self.lines = lines
+
+    def get(self, name: str) -> str | None:
+        """The first value of this name, or None. `name` is lower case."""
+        for have, value in self.lines:
+            if have.lower() == name:
+                return value
+        return None
+
+    def all(self, name: str) -> list[str]:
+        """Every value of this name, in order. `name` is lower case."""
+        return [value for have, value in self.lines if have.lower() == name]
+
+    def elements(self, name: str) -> list[str]:
+        """The members of a comma-separated list field (RFC 9110 5.6.1), empty members left out."""
+        members = (one.strip(" \t") for value in self.all(name) for one in value.split(","))
+        return [one for one in members if one]
+
+    def __iter__(self) -> Iterator[Field]:
+        return iter(self.lines)
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Fields) and self.lines == other.lines
+
+    def __hash__(self) -> int:
+        return hash(self.lines)
+
+    def __repr__(self) -> str:
+        return f"Fields({self.lines!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """The request line and header section (RFC 9112 sections 3 and 5).
+
+    `target` is the request target as received. `path` is its path, still percent-encoded, beginning with `/` (or `*` for the
+    asterisk-form; empty for the authority-form); `query` is what follows `?`, without it. `authority` is the host and
+    port that the request is for: the target's own in absolute-form, else the Host field's. `minor` is the digit of HTTP/1.x.
+    `content_length` is None where no content is announced or the coding is chunked.
+    """
+
+    method: str
+    target: str
+    path: str
+    query: str
+    authority: str
+    minor: int
+    fields: Fields
+    content_length: int | None = None
+    chunked: bool = False
+    persists: bool = True
+    expects_continue: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One whole request, as a handler is given it.
+
+    `peer` and `local` are the two ends of the connection, as (host, port).
+    """
+
+    head: RequestHead
+    content: bytes = b""
+    trailers: Fields = field(default_factory=Fields)
+    peer: tuple[str, int] = ("", 0)
+    local: tuple[str, int] = ("", 0)
+
+
+@dataclass(slots=True)
+class FileRegion:
+    """Content that lies in an open file: `size` bytes from `offset`. Whoever sends it calls `close` once, sent or not."""
+
+    descriptor: int
+    offset: int
+    size: int
+    close: Callable[[], None]
+
+
+Content = bytes | FileRegion
+
+
+@dataclass(slots=True)
+class Response:
+    """What a handler answers. The writer adds the fields that frame the message: never set those here."""
+
+    status: int
+    fields: tuple[Field, ...] = ()
+    content: Content = b""
+    persists: bool = True
+    """False: the connection must end after this response, whatever the request allowed."""

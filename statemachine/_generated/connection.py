@@ -1,0 +1,135 @@
+"""Generated from spec/connection.toml by `python -m statemachine generate`; do not edit."""
+
+from __future__ import annotations
+
+import enum
+from typing import ClassVar
+
+from statemachine.errors import Unbound
+from statemachine.model import Model
+
+
+class ConnectionState(enum.Enum):
+    """The states of machine connection."""
+
+    PARKED = "PARKED"
+    """Idle, or its next request is not complete yet."""
+
+    QUEUED = "QUEUED"
+    """One complete request waits for a worker."""
+
+    EXCHANGING = "EXCHANGING"
+    """A worker runs the handler and sends the response."""
+
+    FLUSHING = "FLUSHING"
+    """The response is decided; bytes are left to send, and no worker waits for a slow reader.
+    """
+
+    LINGERING = "LINGERING"
+    """Our side has ended; what still comes is read and dropped, so that the peer can read our
+    last words.
+    """
+
+    CLOSED = "CLOSED"
+    """Over; the socket is closed, or about to be by the reactor."""
+
+
+class ConnectionMachine(Model):
+    """One accepted connection, from accept to close."""
+
+    __slots__ = ("state",)
+    machine_name: ClassVar[str] = "connection"
+    State: ClassVar[type[ConnectionState]] = ConnectionState
+    state: ConnectionState
+
+    def __init__(self) -> None:
+        self.state = ConnectionState.PARKED
+
+    def request_received(self) -> None:
+        """C1: PARKED → QUEUED."""
+        raise Unbound(self, "request_received")
+
+    def request_refused(self) -> None:
+        """C2: PARKED → FLUSHING."""
+        raise Unbound(self, "request_refused")
+
+    def deadline_passed(self) -> None:
+        """C3: PARKED → FLUSHING when request_began.
+
+        C4: PARKED → CLOSED unless request_began.
+        C19: FLUSHING → CLOSED.
+        C24: LINGERING → CLOSED.
+        """
+        raise Unbound(self, "deadline_passed")
+
+    def peer_ended(self) -> None:
+        """C5: PARKED → CLOSED.
+
+        C22: LINGERING → CLOSED.
+        """
+        raise Unbound(self, "peer_ended")
+
+    def peer_failed(self) -> None:
+        """C6: PARKED → CLOSED.
+
+        C15: EXCHANGING → CLOSED.
+        C20: FLUSHING → CLOSED.
+        C23: LINGERING → CLOSED.
+        """
+        raise Unbound(self, "peer_failed")
+
+    def cut(self) -> None:
+        """C7: PARKED → CLOSED.
+
+        C10: QUEUED → CLOSED.
+        C21: FLUSHING → CLOSED.
+        C25: LINGERING → CLOSED.
+        """
+        raise Unbound(self, "cut")
+
+    def taken(self) -> None:
+        """C8: QUEUED → EXCHANGING."""
+        raise Unbound(self, "taken")
+
+    def shed(self) -> None:
+        """C9: QUEUED → FLUSHING."""
+        raise Unbound(self, "shed")
+
+    def response_sent(self) -> None:
+        """C11: EXCHANGING → PARKED when persists.
+
+        C12: EXCHANGING → LINGERING unless persists.
+        """
+        raise Unbound(self, "response_sent")
+
+    def send_blocked(self) -> None:
+        """C13: EXCHANGING → FLUSHING."""
+        raise Unbound(self, "send_blocked")
+
+    def response_broken(self) -> None:
+        """C14: EXCHANGING → CLOSED.
+
+        C18: FLUSHING → CLOSED.
+        """
+        raise Unbound(self, "response_broken")
+
+    def flushed(self) -> None:
+        """C16: FLUSHING → PARKED when persists.
+
+        C17: FLUSHING → LINGERING unless persists.
+        """
+        raise Unbound(self, "flushed")
+
+    def request_began(self) -> bool:
+        """At least one byte of a request has come and the request is not complete."""
+        raise Unbound(self, "request_began")
+
+    def persists(self) -> bool:
+        """Another request may follow: the request, the response and the server's phase all
+        allow it (RFC 9112 section 9.3).
+        """
+        raise Unbound(self, "persists")
+
+    declared_by_spec: ClassVar[frozenset[str]] = frozenset(
+        {"request_began", "persists"}
+    )

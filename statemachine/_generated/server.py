@@ -1,0 +1,81 @@
+"""Generated from spec/server.toml by `python -m statemachine generate`; do not edit."""
+
+from __future__ import annotations
+
+import enum
+from typing import ClassVar
+
+from statemachine.errors import Unbound
+from statemachine.model import Model
+
+
+class ServerState(enum.Enum):
+    """The states of machine server."""
+
+    STARTING = "STARTING"
+    """The spec is checked; the socket is being bound and the threads are being started."""
+
+    SERVING = "SERVING"
+    """Connections are accepted and requests are answered."""
+
+    DRAINING = "DRAINING"
+    """No new connection is accepted; what has been accepted is answered."""
+
+    CUTTING = "CUTTING"
+    """What is left is cut off without waiting for anybody."""
+
+    STOPPED = "STOPPED"
+    """Everything that was accepted has been settled; exit status 0."""
+
+    FORCED = "FORCED"
+    """Stopped with something cut off; exit status 1."""
+
+    FAILED = "FAILED"
+    """Never served; exit status 1."""
+
+
+class ServerMachine(Model):
+    """The life of the whole process, as its supervisor sees it."""
+
+    __slots__ = ("state",)
+    machine_name: ClassVar[str] = "server"
+    State: ClassVar[type[ServerState]] = ServerState
+    state: ServerState
+
+    def __init__(self) -> None:
+        self.state = ServerState.STARTING
+
+    def started(self) -> None:
+        """S1: STARTING → SERVING."""
+        raise Unbound(self, "started")
+
+    def start_failed(self) -> None:
+        """S2: STARTING → FAILED."""
+        raise Unbound(self, "start_failed")
+
+    def stop_requested(self) -> None:
+        """S3: SERVING → DRAINING."""
+        raise Unbound(self, "stop_requested")
+
+    def reactor_died(self) -> None:
+        """S4: SERVING → CUTTING.
+
+        S8: DRAINING → CUTTING.
+        """
+        raise Unbound(self, "reactor_died")
+
+    def drained(self) -> None:
+        """S5: DRAINING → STOPPED."""
+        raise Unbound(self, "drained")
+
+    def force_requested(self) -> None:
+        """S6: DRAINING → CUTTING."""
+        raise Unbound(self, "force_requested")
+
+    def drain_seconds_passed(self) -> None:
+        """S7: DRAINING → CUTTING."""
+        raise Unbound(self, "drain_seconds_passed")
+
+    def cut(self) -> None:
+        """S9: CUTTING → FORCED."""
+        raise Unbound(self, "cut")

@@ -1,0 +1,274 @@
+"""Static checks: what a well-formed spec may still get wrong.
+
+Each check is a function from the system to findings; `CHECKS` lists them all. A finding cites the file and the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Set
+from dataclasses import dataclass
+from itertools import combinations
+
+from statemachine.model import (
+    Arrow,
+    Equal,
+    LeadsTo,
+    MachineSpec,
+    NeverTogether,
+    Place,
+    Property,
+    Sometimes,
+    State,
+    System,
+)
+
+OUTSIDE = frozenset({"peer", "kernel"})
+"""Whom no machine of ours drives: to wait for them takes a deadline."""
+
+DRIVERS = frozenset({"main", "reactor", "lock", "owner"})
+"""Who may fire a machine's events: one thread, whoever holds the pool's lock, or the owner of the present state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong, and where."""
+
+    file: str
+    place: str
+    says: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.place}: {self.says}"
+
+
+def check(system: System, *, limits: Set[str] | None = None) -> list[Finding]:
+    """Every finding of every check, in a stable order; none for a sound spec.
+
+    `limits` are the names of the limits that the deadlines must resolve to, where the caller knows them.
+    """
+    findings = [finding for one in CHECKS for finding in one(system)]
+    if limits is not None:
+        findings += _unknown_limits(system, limits)
+    return findings
+
+
+def _unreachable_states(system: System) -> Iterator[Finding]:
+    for machine in system.machines.values():
+        reached = _closure({machine.initial}, ((a.source, a.target) for a in machine.arrows))
+        for name in machine.states.keys() - reached:
+            yield Finding(machine.file, f"state {name}", "unreachable from the initial state")
+
+
+def _dead_ends(system: System) -> Iterator[Finding]:
+    for machine in system.machines.values():
+        alive = _closure(set(machine.final), ((a.target, a.source) for a in machine.arrows))
+        for name in machine.states.keys() - alive:
+            yield Finding(machine.file, f"state {name}", "no way leads from it to a final state")
+
+
+def _arrows_out_of_final(system: System) -> Iterator[Finding]:
+    for machine in system.machines.values():
+        for arrow in machine.arrows:
+            if arrow.source in machine.final:
+                yield Finding(
+                    machine.file, f"row {arrow.id}", f"leaves the final state {arrow.source}"
+                )
+
+
+def _ambiguous_arrows(system: System) -> Iterator[Finding]:
+    for machine in system.machines.values():
+        for first, second in combinations(machine.arrows, 2):
+            if (first.source, first.event) != (second.source, second.event):
+                continue
+            place = f"rows {first.id} and {second.id}"
+            if not _exclusive(first, second):
+                yield Finding(
+                    machine.file,
+                    place,
+                    "both may be enabled: one needs when, the other unless, with the same guard",
+                )
+            elif first.target == second.target:
+                yield Finding(machine.file, place, "same source, event and target: make them one")
+
+
+def _exclusive(first: Arrow, second: Arrow) -> bool:
+    return (first.when is not None and first.when == second.unless) or (
+        first.unless is not None and first.unless == second.when
+    )
+
+
+def _half_guards(system: System) -> Iterator[Finding]:
+    """`unless` alone, with no row for the other answer, would refuse without a word in the table."""
+    for machine in system.machines.values():
+        for arrow in machine.arrows:
+            others = [a for a in machine.arrows_from(arrow.source, arrow.event) if a is not arrow]
+            if arrow.unless and not others and not _answered_elsewhere(machine, arrow):
+                yield Finding(
+                    machine.file, f"row {arrow.id}", f"no row says what happens when {arrow.unless}"
+                )
+
+
+def _answered_elsewhere(machine: MachineSpec, arrow: Arrow) -> bool:
+    """Another event of the same state takes the other answer: accepted when, refused unless."""
+    return any(a.when == arrow.unless for a in machine.arrows_from(arrow.source))
+
+
+def _waits(system: System) -> Iterator[Finding]:
+    for machine in system.machines.values():
+        for state in machine.states.values():
+            for says in _wait_faults(system, machine, state):
+                yield Finding(machine.file, f"state {state.name}", says)
+
+
+def _wait_faults(system: System, machine: MachineSpec, state: State) -> Iterator[str]:
+    bounded = state.deadline or state.deadline_of
+    if state.waits_for in OUTSIDE and not bounded:
+        yield f"waits for the {state.waits_for} without a deadline"
+    if state.waits_for and state.waits_for not in OUTSIDE | system.machines.keys() | {"reactor"}:
+        yield f"waits for '{state.waits_for}', expected the peer, the kernel or a machine"
+    if state.waits_for and state.name in machine.final:
+        yield "is final and waits for somebody"
+    if bounded and not state.waits_for:
+        yield "has a deadline and waits for nobody"
+    if state.deadline and state.deadline not in system.vocabulary.deadlines:
+        yield f"deadline '{state.deadline}' is not in the vocabulary"
+    if state.deadline_of and not _all_waits_bounded(system, state.deadline_of):
+        yield f"takes its deadline from '{state.deadline_of}', which is no machine that has them"
+    if bounded and not state.then and state.owner not in system.machines:
+        yield "has a deadline and does not say which event it fires: 'then' is missing"
+    if state.then and not machine.arrows_from(state.name, state.then):
+        yield f"its deadline fires '{state.then}', and no row leaves it on that event"
+
+
+def _all_waits_bounded(system: System, name: str) -> bool:
+    machine = system.machines.get(name)
+    return machine is not None and all(
+        state.deadline for state in machine.states.values() if state.waits_for in OUTSIDE
+    )
+
+
+def _owners(system: System) -> Iterator[Finding]:
+    for machine in system.machines.values():
+        if machine.driven_by not in DRIVERS:
+            expected = ", ".join(sorted(DRIVERS))
+            yield Finding(
+                machine.file, "driven_by", f"is '{machine.driven_by}', expected one of {expected}"
+            )
+        for name, state in machine.states.items():
+            if not state.owner and name not in machine.final:
+                yield Finding(machine.file, f"state {name}", "has no owner and is not final")
+
+
+def _words(system: System) -> Iterator[Finding]:
+    vocabulary = system.vocabulary
+    used: set[str] = set()
+    for machine in system.machines.values():
+        named = [
+            (f"row {a.id}", kind, word)
+            for a in machine.arrows
+            for kind, word in (("guards", a.when), ("guards", a.unless), ("effects", a.do))
+            if word
+        ] + [
+            (f"state {s.name}", "conditions", word)
+            for s in machine.states.values()
+            for word in (s.requires, s.forbids)
+            if word
+        ]
+        for place, kind, name in named:
+            used.add(name)
+            word = getattr(vocabulary, kind).get(name)
+            if word is None:
+                yield Finding(machine.file, place, f"'{name}' is not in the vocabulary's {kind}")
+            elif word.machine != machine.name:
+                yield Finding(machine.file, place, f"'{name}' is a word of machine {word.machine}")
+    deadlines = {s.deadline for m in system.machines.values() for s in m.states.values()}
+    known = {*vocabulary.guards, *vocabulary.effects, *vocabulary.conditions}
+    for name in sorted(known - used) + sorted(vocabulary.deadlines.keys() - deadlines):
+        yield Finding("vocabulary.toml", name, "no row and no state uses it")
+
+
+def _joints(system: System) -> Iterator[Finding]:
+    arrows = system.arrows
+    members: dict[str, set[str]] = {}
+    for joint in system.joints:
+        members[joint.id] = {arrow for group in joint.groups for arrow in group}
+        for group in joint.groups:
+            for name in group:
+                if name not in arrows:
+                    yield Finding("system.toml", f"row {joint.id}", f"no arrow has the id {name}")
+                elif len(group) == 1 and arrows[name].sync != joint.id:
+                    yield Finding(
+                        arrows[name].machine + ".toml",
+                        f"row {name}",
+                        f"takes part in the joint step {joint.id} and does not say so: sync",
+                    )
+    for arrow in arrows.values():
+        if arrow.sync and arrow.id not in members.get(arrow.sync, ()):
+            yield Finding(
+                arrow.machine + ".toml",
+                f"row {arrow.id}",
+                f"its joint step '{arrow.sync}' in system.toml does not list it",
+            )
+
+
+def _properties(system: System) -> Iterator[Finding]:
+    for one in system.properties:
+        for place in _places(one):
+            machine = system.machines.get(place.machine)
+            if machine is None or place.state not in machine.states:
+                yield Finding("system.toml", f"row {one.id}", f"no machine has the state {place}")
+        if isinstance(one, Sometimes) and one.arrow not in system.arrows:
+            yield Finding("system.toml", f"row {one.id}", f"no arrow has the id {one.arrow}")
+        if isinstance(one, LeadsTo):
+            yield from _leads_nowhere(system, one)
+
+
+def _leads_nowhere(system: System, one: LeadsTo) -> Iterator[Finding]:
+    """Each target of a leads-to must be one step away or more, by the machine's own arrows."""
+    machine = system.machines.get(one.source.machine)
+    if machine is None:
+        return
+    reached = _closure({one.source.state}, ((a.source, a.target) for a in machine.arrows))
+    for target in one.targets:
+        if target.machine == machine.name and target.state not in reached:
+            yield Finding("system.toml", f"row {one.id}", f"{one.source} cannot come to {target}")
+
+
+def _places(one: Property) -> tuple[Place, ...]:
+    if isinstance(one, Equal):
+        return one.left + one.right
+    if isinstance(one, NeverTogether):
+        return one.places
+    if isinstance(one, LeadsTo):
+        return (one.source, *one.targets)
+    return ()
+
+
+def _unknown_limits(system: System, limits: Set[str]) -> Iterator[Finding]:
+    for name in system.vocabulary.deadlines:
+        if name not in limits:
+            yield Finding("vocabulary.toml", f"deadline {name}", "Config has no limit of that name")
+
+
+def _closure(start: Set[str], edges: Iterable[tuple[str, str]]) -> set[str]:
+    reached, pairs = set(start), list(edges)
+    grew = True
+    while grew:
+        new = {target for source, target in pairs if source in reached} - reached
+        reached |= new
+        grew = bool(new)
+    return reached
+
+
+CHECKS: tuple[Callable[[System], Iterator[Finding]], ...] = (
+    _unreachable_states,
+    _dead_ends,
+    _arrows_out_of_final,
+    _ambiguous_arrows,
+    _half_guards,
+    _waits,
+    _owners,
+    _words,
+    _joints,
+    _properties,
+)

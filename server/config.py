@@ -1,6 +1,7 @@
-"""Every limit and default in one frozen value. The unit is the last word of a name; precedents stand beside the numbers.
+"""Every limit and default in one frozen value.
 
-The command line is generated from these fields: `head_bytes_max` is `--head-bytes-max`.
+The unit is the last word of a name; precedents stand beside the numbers. The command line is
+generated from these fields: `head_bytes_max` is `--head-bytes-max`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ MIB: Final = 1024 * KIB
 
 
 def html_folder() -> Path:
-    """The pages that belong to this code: in the wheel beside this file, in a checkout at the top."""
+    """The pages that belong to this code: in a wheel beside this file, in a checkout at the top."""
     installed = Path(__file__).parent / "_html"
     return installed if installed.is_dir() else Path(__file__).parent.parent / "html"
 
@@ -36,7 +37,10 @@ def _setting(default: Any, means: str) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """How one server runs. Raises ConfigError for a value that cannot be used, or two that contradict each other."""
+    """How one server runs.
+
+    Raises ConfigError for a value that cannot be used, or two that contradict each other.
+    """
 
     host: str = _setting("127.0.0.1", "address to listen on")
     port: int = _limit(7878, "port to listen on; 0 picks a free one and prints it", least=0)
@@ -51,8 +55,10 @@ class Config:
         "combined",
         "common, combined, tuple (combined, and the connection's 5-tuple), or a LogFormat string",
     )
-    log_level: LogLevel = _setting("info", "least level of what the server says on standard error")
-    engine: Engine = _setting(
+    log_level: LogLevel = _setting(  # noqa: RUF009 - it calls dataclasses.field
+        "info", "least level of what the server says on standard error"
+    )
+    engine: Engine = _setting(  # noqa: RUF009 - it calls dataclasses.field
         "sealed", "state machine engine: sealed (compiled) or stock (transitions' own)"
     )
 
@@ -125,9 +131,10 @@ class Config:
             if "least" in one.metadata:
                 _check_number(one, getattr(self, one.name))
         for name, choices in (("engine", get_args(Engine)), ("log_level", get_args(LogLevel))):
-            if getattr(self, name) not in choices:
+            value = getattr(self, name)
+            if value not in choices:
                 raise ConfigError(
-                    f"{option(name)} is {getattr(self, name)!r}, expected one of {', '.join(choices)}"
+                    f"{option(name)} is {value!r}, expected one of {', '.join(choices)}"
                 )
         if self.port > 65_535:
             raise ConfigError(f"--port is {self.port}, expected 0 to 65535")

@@ -8,7 +8,10 @@ class InterlockError(Exception):
 
 
 class ConfigError(InterlockError):
-    """A setting cannot be used. The message is one line: which option, its value, what was expected."""
+    """A setting cannot be used.
+
+    The message is one line: which option, its value, what was expected.
+    """
 
 
 class StartError(InterlockError):

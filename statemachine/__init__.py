@@ -1,7 +1,8 @@
 """State machines from a declarative spec: loaded, checked, sealed, drawn.
 
-This package knows no HTTP, no sockets and no threads. `load_system` reads `spec/`, `check` lints it, a `Binder` turns a
-generated class into one whose events are real `transitions` machines, sealed or stock.
+This package knows no HTTP, no sockets and no threads. `load_system` reads `spec/`, `check` lints
+it, a `Binder` turns a generated class into one whose events are real `transitions` machines, sealed
+or stock.
 """
 
 from statemachine.checks import Finding, check

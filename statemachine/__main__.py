@@ -16,8 +16,8 @@ from statemachine.model import System
 DESCRIPTION = """\
 State machines from a declarative spec.
 
-spec/ holds one TOML file a machine, a vocabulary and the system that they make together; spec/README.md teaches the
-language on one page. Everything here reads that folder and nothing else.
+spec/ holds one TOML file a machine, a vocabulary and the system that they make together;
+spec/README.md teaches the language on one page. Everything here reads that folder and nothing else.
 """
 
 EXAMPLES = """\
@@ -25,7 +25,8 @@ examples:
   python -m statemachine check               is the spec well-formed, total and live?
   python -m statemachine generate            rewrite statemachine/_generated/ from the spec
   python -m statemachine generate --check    exit 1 if it is out of date
-  python -m statemachine draw                redraw docs/states/*.md and html/diagrams/*.svg (needs graphviz for SVG)
+  python -m statemachine draw                redraw docs/states/*.md and html/diagrams/*.svg
+                                             (needs graphviz for SVG)
   python -m statemachine draw --check        exit 1 if a drawing is out of date (needs nothing)
 
 exit status: 0 well, 1 something was found, 2 the command itself was wrong
@@ -83,8 +84,9 @@ def _parser() -> argparse.ArgumentParser:
 def _check(system: System, _: argparse.Namespace) -> int:
     states = sum(len(machine.states) for machine in system.machines.values())
     print(
-        f"{system.folder}: {len(system.machines)} machines, {states} states, {len(system.arrows)} arrows, "
-        f"{len(system.joints)} joint steps, {len(system.properties)} properties: no findings"
+        f"{system.folder}: {len(system.machines)} machines, {states} states, "
+        f"{len(system.arrows)} arrows, {len(system.joints)} joint steps, "
+        f"{len(system.properties)} properties: no findings"
     )
     return 0
 

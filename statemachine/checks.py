@@ -1,11 +1,13 @@
 """Static checks: what a well-formed spec may still get wrong.
 
-Each check is a function from the system to findings; `CHECKS` lists them all. A finding cites the file and the row.
+Each check is a function from the system to findings; `CHECKS` lists them all. A finding cites the
+file and the row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -26,7 +28,8 @@ OUTSIDE = frozenset({"peer", "kernel"})
 """Whom no machine of ours drives: to wait for them takes a deadline."""
 
 DRIVERS = frozenset({"main", "reactor", "lock", "owner"})
-"""Who may fire a machine's events: one thread, whoever holds the pool's lock, or the owner of the present state."""
+"""Who may fire a machine's events: one thread, whoever holds the pool's lock, or the owner of the
+present state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +44,11 @@ class Finding:
         return f"{self.file}: {self.place}: {self.says}"
 
 
-def check(system: System, *, limits: Set[str] | None = None) -> list[Finding]:
+def check(system: System, *, limits: AbstractSet[str] | None = None) -> list[Finding]:
     """Every finding of every check, in a stable order; none for a sound spec.
 
-    `limits` are the names of the limits that the deadlines must resolve to, where the caller knows them.
+    `limits` are the names of the limits that the deadlines must resolve to, where the caller knows
+    them.
     """
     findings = [finding for one in CHECKS for finding in one(system)]
     if limits is not None:
@@ -98,7 +102,7 @@ def _exclusive(first: Arrow, second: Arrow) -> bool:
 
 
 def _half_guards(system: System) -> Iterator[Finding]:
-    """`unless` alone, with no row for the other answer, would refuse without a word in the table."""
+    """`unless` alone, and no row for the other answer, would refuse without a word in the table."""
     for machine in system.machines.values():
         for arrow in machine.arrows:
             others = [a for a in machine.arrows_from(arrow.source, arrow.event) if a is not arrow]
@@ -244,13 +248,13 @@ def _places(one: Property) -> tuple[Place, ...]:
     return ()
 
 
-def _unknown_limits(system: System, limits: Set[str]) -> Iterator[Finding]:
+def _unknown_limits(system: System, limits: AbstractSet[str]) -> Iterator[Finding]:
     for name in system.vocabulary.deadlines:
         if name not in limits:
             yield Finding("vocabulary.toml", f"deadline {name}", "Config has no limit of that name")
 
 
-def _closure(start: Set[str], edges: Iterable[tuple[str, str]]) -> set[str]:
+def _closure(start: AbstractSet[str], edges: Iterable[tuple[str, str]]) -> set[str]:
     reached, pairs = set(start), list(edges)
     grew = True
     while grew:

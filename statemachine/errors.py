@@ -22,20 +22,24 @@ class SpecError(StateMachineError):
 
 
 class SealError(StateMachineError):
-    """A machine uses something that the sealing compiler does not support, or is changed after it was sealed."""
+    """A machine uses what the compiler does not support, or is changed after it was sealed."""
 
 
 class Unbound(StateMachineError):
-    """An event was fired on a generated class that no `Binder` has bound, or a guard has no answer."""
+    """An event of a generated class that no `Binder` has bound, or a guard that has no answer."""
 
     def __init__(self, model: object, name: str) -> None:
         super().__init__(
-            f"{type(model).__name__}.{name} is declared by the spec and has no body: bind the class, or override it"
+            f"{type(model).__name__}.{name} is declared by the spec and has no body: "
+            "bind the class, or override it"
         )
 
 
 class TransitionError(StateMachineError):
-    """An event was fired and the object did not move. The door is loud: an event moves, or raises one of these."""
+    """An event was fired and the object did not move.
+
+    The door is loud: an event moves, or raises one of these.
+    """
 
     def __init__(self, message: str, *, machine: str, event: str, state: str) -> None:
         super().__init__(message)

@@ -1,7 +1,7 @@
 """Writes the typed classes in `statemachine/_generated/` from the spec.
 
-mypy knows each event as a method and each state as an enum's member; the tables themselves are not copied here, they are
-read from the spec when a class is bound.
+mypy knows each event as a method and each state as an enum's member; the tables themselves are not
+copied here, they are read from the spec when a class is bound.
 """
 
 from __future__ import annotations

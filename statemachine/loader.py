@@ -1,6 +1,7 @@
-"""Reads `spec/`: TOML in, frozen values out. Every error names the file, the row and what was expected.
+"""Reads `spec/`: TOML in, frozen values out.
 
-The loader checks form: keys, types, names that must exist. What a well-formed spec may still get wrong is `checks`' part.
+Every error names the file, the row and what was expected. The loader checks form: keys, types,
+names that must exist. What a well-formed spec may still get wrong is `checks`' part.
 """
 
 from __future__ import annotations
@@ -48,7 +49,10 @@ JOINT_KEYS = frozenset({"id", "under", "arrows", "why"})
 
 
 def spec_folder() -> Path:
-    """The folder with the spec that belongs to this code: in the wheel beside this file, in a checkout at the top."""
+    """The folder with the spec that belongs to this code.
+
+    In the wheel it is beside this file, in a checkout at the top.
+    """
     installed = Path(__file__).parent / "_spec"
     return installed if installed.is_dir() else Path(__file__).parent.parent / "spec"
 

@@ -1,19 +1,23 @@
-"""The typed door over real `transitions` machines. The only importer of `transitions`, and the only place with `Any`.
+"""The typed door over real `transitions` machines; their only importer, and the home of `Any`.
 
-A `transitions.Machine` is built per spec by its own constructor, and stays a real one. It is then *sealed*: from
-`machine.events` and `machine.states`, never from the spec a second time, one straight-line function per event is
-compiled onto the model class. The stock engine stays the reference and runs behind the same door.
+A `transitions.Machine` is built per spec by its own constructor, and stays a real one. It is then
+*sealed*: from `machine.events` and `machine.states`, never from the spec a second time, one
+straight-line function per event is compiled onto the model class. The stock engine stays the
+reference and runs behind the same door.
 
-What the door promises, on both engines: an event moves the object, or raises `IllegalEvent` or `GuardRefused`.
+What the door promises, on both engines: an event moves the object, or raises `IllegalEvent` or
+`GuardRefused`.
 
 Traps of transitions 0.9.3 that end here:
 
-- stock `Machine` is check-then-act, so two threads can both win one arrow: an event is fired by the owner, or under the
-  pool's lock, never by two at once;
+- stock `Machine` is check-then-act, so two threads can both win one arrow: an event is fired by the
+  owner, or under the pool's lock, never by two at once;
 - a refused guard returns False without a word: the door raises;
 - `queued=True` shares one unlocked queue among all models: refused;
-- `add_model` binds closures to each instance and scans a list: never called, models carry nothing but their state;
-- a condition passes when its answer *equals* True, so that a guard which answers 2 refuses: the same here.
+- `add_model` binds closures to each instance and scans a list: never called, models carry nothing
+  but their state;
+- a condition passes when its answer *equals* True, so that a guard which answers 2 refuses: the
+  same here.
 """
 
 from __future__ import annotations
@@ -32,9 +36,13 @@ from statemachine.model import Arrow, MachineSpec, Model, System
 
 Engine = Literal["sealed", "stock"]
 Hook = Callable[[Model, Arrow], None]
-"""Called after an object has moved, with the object and the arrow it took, on the thread that fired the event."""
+"""Called after an object has moved, with the object and the arrow it took, on the thread that fired
+the event."""
 
 M = TypeVar("M", bound=Model)
+
+LOG = logging.getLogger("transitions.core")
+"""The library's own logger: the sealed engine says there what stock says."""
 
 
 class SealedMachine(transitions.Machine):
@@ -92,8 +100,8 @@ def build(spec: MachineSpec, states: type[enum.Enum], system: System) -> SealedM
 class Binder:
     """Turns generated classes into classes whose events move.
 
-    One binder serves one server: it fixes the engine and the hook. `bind` makes a subclass, so that a sealed and a stock
-    server, a traced and an untraced one, can live in one process.
+    One binder serves one server: it fixes the engine and the hook. `bind` makes a subclass, so that
+    a sealed and a stock server, a traced and an untraced one, can live in one process.
     """
 
     def __init__(
@@ -181,7 +189,7 @@ def _stock_door(
     return door
 
 
-# --- the sealing compiler -------------------------------------------------------------------------------------------
+# --- the sealing compiler ----------------------------------------------------------------------
 
 
 def compile_events(
@@ -194,19 +202,25 @@ def compile_events(
 ) -> dict[str, Callable[[Any], Any]]:
     """One straight-line function per event of `machine`, for instances of `model`.
 
-    Quiet, it does to the letter what `Event.trigger` does: results, callback order, exceptions and their text. Loud, it
-    returns None and raises `IllegalEvent` or `GuardRefused` where stock raises `MachineError` or returns False.
-    Raises SealError for what it does not support.
+    Quiet, it does to the letter what `Event.trigger` does: results, callback order, exceptions and
+    their text. Loud, it returns None and raises `IllegalEvent` or `GuardRefused` where stock raises
+    `MachineError` or returns False. Raises SealError for what it does not support.
     """
     writer = _Compiler(machine, model, loud=loud, hook=hook, arrows=arrows or {})
     source = "\n\n".join(writer.function(event) for event in machine.events.values())
-    exec(compile(source, f"<sealed {machine.name.rstrip(': ')}>", "exec"), writer.names)  # noqa: S102 - our own text
+    code = compile(source, f"<sealed {writer.label}>", "exec")
+    exec(code, writer.names)  # noqa: S102 - our own text
     functions = {}
     for name in machine.events:
         function = writer.names[f"event_{name}"]
         function.__name__ = function.__qualname__ = name
         functions[name] = function
     return functions
+
+
+def _log_swallowed(name: str, error: BaseException) -> None:
+    what = type(error).__name__, str(error)
+    LOG.error("%sWhile executing finalize callbacks a %s occurred: %s.", name, *what)
 
 
 class _Compiler:
@@ -245,7 +259,8 @@ class _Compiler:
             "GuardRefused": GuardRefused,
             "HOOK": hook,
             "MACHINE": machine,
-            "LOG": logging.getLogger("transitions.core"),
+            "LOG": LOG,
+            "SWALLOWED": _log_swallowed,
         }
 
     def function(self, event: Event) -> str:
@@ -255,7 +270,7 @@ class _Compiler:
         lines = [f"def event_{event.name}(self):", f"    s = self.{machine.model_attribute}"]
         pad = "        " if wrapped else "    "
         if wrapped:
-            # Stock looks the state up before its `try`: a value that is no state skips finalize_event.
+            # Stock looks the state up before its `try`: what is no state skips finalize_event.
             lines += ["    MACHINE.get_state(s)", "    try:"]
         for source in list(event.transitions):
             lines.append(f"{pad}if {self.is_state(source)}:")
@@ -281,7 +296,7 @@ class _Compiler:
         return key
 
     def branch(self, event: Event, source: str, pad: str) -> list[str]:
-        """What the event does in one source state: its rows in order, the first whose guard agrees."""
+        """What the event does in one source state: its rows in order, the first that agrees."""
         lines = self.calls(self.machine.prepare_event, pad)
         for row in event.transitions[source]:
             lines += self.calls(row.prepare, pad)
@@ -357,8 +372,7 @@ class _Compiler:
             lines += self.calls(machine.finalize_event, "            ")
             lines += [
                 "        except BaseException as error:",
-                "            LOG.error('%sWhile executing finalize callbacks a %s occurred: %s.', "
-                f"{machine.name!r}, type(error).__name__, str(error))",
+                f"            SWALLOWED({machine.name!r}, error)",
             ]
         return lines
 
@@ -366,7 +380,7 @@ class _Compiler:
         return [f"{pad}{self.call(callback)}" for callback in callbacks]
 
     def call(self, callback: Any) -> str:
-        """The text that calls one callback, which stock would look up by name on the model at each call."""
+        """The text that calls one callback; stock looks the name up on the model each time."""
         if not isinstance(callback, str):
             return f"{self.named('F', '', callback)}()"
         if not callback.isidentifier() or keyword.iskeyword(callback):

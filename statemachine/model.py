@@ -11,7 +11,8 @@ from typing import ClassVar
 class Model:
     """The root of every generated class: an object with one state of one machine.
 
-    `machine_name` says which spec file, `State` the enum of its states. Instances are slotted and hold nothing else.
+    `machine_name` says which spec file, `State` the enum of its states. Instances are slotted and
+    hold nothing else.
     """
 
     __slots__ = ()
@@ -24,8 +25,9 @@ class Model:
 class State:
     """One state of one machine.
 
-    `waits_for` names whom an object in this state waits for: the world outside (`peer`, `kernel`) or another of the
-    system's machines. `deadline` names the limit that bounds the wait, `then` the event that it fires.
+    `waits_for` names whom an object in this state waits for: the world outside (`peer`, `kernel`)
+    or another of the system's machines. `deadline` names the limit that bounds the wait, `then` the
+    event that it fires.
     """
 
     name: str
@@ -120,7 +122,10 @@ class Vocabulary:
 
 @dataclass(frozen=True, slots=True)
 class Joint:
-    """Arrows that are taken as one step. Each group offers alternatives: one arrow of each group takes part."""
+    """Arrows that are taken as one step.
+
+    Each group offers alternatives: one arrow of each group takes part.
+    """
 
     id: str
     under: str

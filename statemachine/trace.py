@@ -1,7 +1,7 @@
-"""What the machines did: hooks that record the arrows taken, and a monitor that holds them against the spec.
+"""What the machines did: hooks that record the arrows taken, and a monitor that judges them.
 
-A hook is called after an object has moved, on the thread that fired the event. A class is bound with a hook or without
-one; without one, its compiled events carry no trace of this file.
+A hook is called after an object has moved, on the thread that fired the event. A class is bound
+with a hook or without one; without one, its compiled events carry no trace of this file.
 """
 
 from __future__ import annotations
@@ -16,16 +16,22 @@ from statemachine.machine import Hook
 from statemachine.model import Arrow, Equal, Model, NeverTogether, Place, System
 
 Lock = AbstractContextManager[object]
-"""Whatever the threads that fire events share: `threading.Lock()`, or a scheduler's own under test."""
+"""What the threads that fire events share: `threading.Lock()`, or a scheduler's own in tests."""
 
 
 class Violation(StateMachineError):
-    """The objects' states broke a property of the spec. The message names the property and the last arrows."""
+    """The objects' states broke a property of the spec.
+
+    The message names the property and the last arrows.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One arrow, taken by one object. `serial` tells objects apart, in the order in which they first moved."""
+    """One arrow, taken by one object.
+
+    `serial` tells objects apart, in the order in which they first moved.
+    """
 
     serial: int
     arrow: Arrow
@@ -47,7 +53,8 @@ def both(first: Hook, second: Hook) -> Hook:
 class Recorder:
     """A hook that keeps every step. Threads: any; `lock` orders the steps.
 
-    It keeps each object that moved, so that no two ever share an identity: for tests and short runs.
+    It keeps each object that moved, so that no two ever share an identity: for tests and short
+    runs.
     """
 
     def __init__(self, lock: Lock) -> None:
@@ -67,9 +74,10 @@ class Recorder:
 
 
 def illegal_steps(system: System, steps: Iterable[Step]) -> list[str]:
-    """Steps that the spec does not allow: an object that was not in the arrow's source, or an arrow that is not there.
+    """Steps that the spec does not allow.
 
-    Needs nothing but the steps: each object starts in its machine's initial state.
+    An object was not in the arrow's source, or the arrow is not there. Needs nothing but the steps:
+    each object starts in its machine's initial state.
     """
     arrows, states, wrong = system.arrows, dict[int, str](), []
     for number, step in enumerate(steps):
@@ -85,11 +93,11 @@ def illegal_steps(system: System, steps: Iterable[Step]) -> list[str]:
 
 
 class Monitor:
-    """A hook that counts the objects in each state and holds the counts against the spec's properties.
+    """A hook that counts the objects in each state and judges the counts by the spec's properties.
 
-    Guarantees: `always` and `never` are checked after every step that is not half of a joint step, and a state's `requires`
-    and `forbids` on the object that moved. Threads: any; `lock` orders the steps. A violation is kept in
-    `violations` and raised as Violation on the thread that caused it.
+    Guarantees: `always` and `never` are checked after every step that is not half of a joint step,
+    and a state's `requires` and `forbids` on the object that moved. Threads: any; `lock` orders the
+    steps. A violation is kept in `violations` and raised as Violation on the thread that caused it.
     """
 
     def __init__(self, system: System, lock: Lock) -> None:
@@ -116,7 +124,7 @@ class Monitor:
                 raise Violation(f"{faults[0]} (after: {trail})")
 
     def _count(self, arrow: Arrow) -> None:
-        # An object is first seen when it first moves; until then nobody counts it in its initial state.
+        # An object is first seen when it first moves; until then nobody counts it.
         source = Place(arrow.machine, arrow.source)
         if self.occupancy[source] > 0:
             self.occupancy[source] -= 1
@@ -132,7 +140,7 @@ class Monitor:
         return bool(self._half_done)
 
     def _expected_by(self, arrow: Arrow) -> str | None:
-        """The joint step, begun already, in which this arrow is an alternative that says nothing of `sync`."""
+        """The joint step, begun already, in which this arrow is one that says nothing of `sync`."""
         for joint in self._system.joints:
             if joint.id in self._half_done and any(arrow.id in group for group in joint.groups):
                 return joint.id

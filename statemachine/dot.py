@@ -1,0 +1,181 @@
+"""What graphviz is given: one machine's diagram, and the one of the whole system."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+from typing import Final
+
+from statemachine.model import Arrow, MachineSpec, State, System
+from statemachine.svg import Drawing
+
+HEAD: Final = [
+    '  bgcolor="transparent"; fontname="Arial"; fontsize=12; pad=0.15;',
+    '  node [fontname="Arial", fontsize=13, shape=box, style=rounded, margin="0.16,0.09"];',
+    '  edge [fontname="Arial", fontsize=11, arrowsize=0.7];',
+]
+
+
+def machine_drawing(spec: MachineSpec, system: System) -> Drawing:
+    """The diagram of one machine: each state a node, each row of its table an arrow."""
+    lines = [f"digraph {quoted(spec.name)} {{", "  rankdir=TB; nodesep=0.35; ranksep=0.45;", *HEAD]
+    lines.append('  start [id="start", class="start", shape=point, width=0.12];')
+    lines += [_node(spec, state) for state in spec.states.values()]
+    lines.append(f'  start -> {quoted(spec.initial)} [id="initial"];')
+    lines += [_edge(arrow) for arrow in spec.arrows]
+    lines.append("}")
+    return Drawing(
+        title=f"The state machine {spec.name}",
+        description=f"{spec.means} {len(spec.states)} states, {len(spec.arrows)} arrows.",
+        dot="\n".join(lines) + "\n",
+        hints={
+            **{f"state-{s.name}": state_hint(s, system) for s in spec.states.values()},
+            **{f"arrow-{a.id}": arrow_hint(a) for a in spec.arrows},
+            "initial": f"Begins in {spec.initial}.",
+        },
+        legend=_legend(spec),
+    )
+
+
+def state_hint(state: State, system: System) -> str:
+    """What a state means, whose it is and how long it may last, in one line."""
+    text = f"{state.name}: {state.means}"
+    if state.owner:
+        text += f" Owner: {state.owner}."
+    if state.waits_for:
+        text += f" Waits for: {state.waits_for}."
+    if state.deadline:
+        means = system.vocabulary.deadlines.get(state.deadline, "")
+        text += f" At most {state.deadline}: {means}"
+    if state.deadline_of:
+        text += f" Its deadline is that of the {state.deadline_of}."
+    return text
+
+
+def arrow_hint(arrow: Arrow) -> str:
+    """An arrow's row and its reason, in one line."""
+    return f"{arrow.id}: {arrow.source} → {arrow.target} on {arrow.label}. {arrow.why}"
+
+
+def quoted(text: str) -> str:
+    """A quoted string of the DOT language."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _node(spec: MachineSpec, state: State) -> str:
+    label = f"<b>{escape(state.name)}</b>"
+    limit = state.deadline or (f"the {state.deadline_of}'s" if state.deadline_of else None)
+    if limit:
+        label += f'<br/><font point-size="10">≤ {escape(limit)}</font>'
+    classes = ["state", f"owner-{state.owner or 'nobody'}"]
+    rim = ""
+    if state.name == spec.initial:
+        classes.append("initial")
+    if state.name in spec.final:
+        classes.append("final")
+        rim = ", peripheries=2"
+    return (
+        f'  {quoted(state.name)} [id="state-{state.name}", class="{" ".join(classes)}"'
+        f"{rim}, label=<{label}>];"
+    )
+
+
+def _edge(arrow: Arrow) -> str:
+    parts = [f"<b>{arrow.id}</b> {escape(arrow.event)}"]
+    if arrow.when:
+        parts.append(f"[{escape(arrow.when)}]")
+    if arrow.unless:
+        parts.append(f"[not {escape(arrow.unless)}]")
+    if arrow.do:
+        parts.append(f"/ {escape(arrow.do)}")
+    label = '<br align="left"/>'.join(parts) + '<br align="left"/>'
+    kind = "arrow environment" if arrow.environment else "arrow"
+    return (
+        f"  {quoted(arrow.source)} -> {quoted(arrow.target)} "
+        f'[id="arrow-{arrow.id}", class="{kind}", label=<{label}>];'
+    )
+
+
+def _legend(spec: MachineSpec) -> tuple[tuple[str, str], ...]:
+    owners = dict.fromkeys(state.owner for state in spec.states.values() if state.owner)
+    return (*((name, f"owned by the {name}") for name in owners), ("nobody", "over"))
+
+
+# --- the system --------------------------------------------------------------------------------
+
+
+def system_drawing(system: System) -> Drawing:
+    """The walk through the rooms above, the machines and their joint steps below."""
+    walker = walking_machine(system)
+    lines = [f"digraph {quoted(system.name)} {{", "  rankdir=TB; compound=true;", *HEAD]
+    lines += _walk(walker)
+    lines += _machines(system)
+    lines.append("}")
+    rooms = dict.fromkeys(state.owner for state in walker.states.values() if state.owner)
+    return Drawing(
+        title=f"The system {system.name}",
+        description=(
+            f"Above, one {walker.name} from room to room. Below, {len(system.machines)} machines "
+            f"and the {len(system.joints)} joint steps that bind them."
+        ),
+        dot="\n".join(lines) + "\n",
+        hints=_system_hints(system, walker),
+        legend=tuple((name, f"owned by the {name}") for name in rooms),
+    )
+
+
+def walking_machine(system: System) -> MachineSpec:
+    """The machine whose objects change hands most: its states have the most owners."""
+    return max(system.machines.values(), key=lambda m: len({s.owner for s in m.states.values()}))
+
+
+def _walk(spec: MachineSpec) -> Iterator[str]:
+    for owner in dict.fromkeys(state.owner or "nobody" for state in spec.states.values()):
+        yield f"  subgraph {quoted('cluster_' + owner)} {{"
+        yield f'    id="room-{owner}"; class="room owner-{owner}"; label={quoted(owner)};'
+        yield '    style="rounded"; margin=12;'
+        for state in spec.states.values():
+            if (state.owner or "nobody") == owner:
+                yield "  " + _node(spec, state)
+        yield "  }"
+    ends: dict[tuple[str, str], list[Arrow]] = {}
+    for arrow in spec.arrows:
+        ends.setdefault((arrow.source, arrow.target), []).append(arrow)
+    for (source, target), arrows in ends.items():
+        events = "<br/>".join(dict.fromkeys(escape(a.event) for a in arrows))
+        weak = ", constraint=false" if target in spec.final else ""
+        yield (
+            f"  {quoted(source)} -> {quoted(target)} "
+            f'[id="walk-{source}-{target}", class="walk", label=<{events}>{weak}];'
+        )
+
+
+def _machines(system: System) -> Iterator[str]:
+    for spec in system.machines.values():
+        size = f"{len(spec.states)} states, {len(spec.arrows)} arrows"
+        label = f'<b>{escape(spec.name)}</b><br/><font point-size="10">{size}</font>'
+        yield (
+            f"  {quoted('machine ' + spec.name)} "
+            f'[id="machine-{spec.name}", class="machine", label=<{label}>];'
+        )
+    arrows = system.arrows
+    for joint in system.joints:
+        yield (
+            f'  {quoted("joint " + joint.id)} [id="joint-{joint.id}", '
+            f'class="joint", shape=ellipse, style="", label={quoted(joint.id)}];'
+        )
+        for group in joint.groups:
+            text = " or ".join(group)
+            yield (
+                f"  {quoted('joint ' + joint.id)} -> "
+                f"{quoted('machine ' + arrows[group[0]].machine)} "
+                f"[dir=none, label={quoted(text)}];"
+            )
+
+
+def _system_hints(system: System, walker: MachineSpec) -> dict[str, str]:
+    return {
+        **{f"state-{s.name}": state_hint(s, system) for s in walker.states.values()},
+        **{f"machine-{m.name}": f"{m.name}: {m.means}" for m in system.machines.values()},
+        **{f"joint-{j.id}": f"{j.id}, under the {j.under}: {j.why}" for j in system.joints},
+    }

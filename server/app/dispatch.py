@@ -1,0 +1,103 @@
+"""Which handler answers a request: by its method, then by its path.
+
+```
+ method known? ── no ─▶ 501
+      │ yes
+ GET, HEAD ──▶ path in the table? ── yes ─▶ its handler ─┐
+ OPTIONS ──▶ 204, Allow    └── no ─▶ the file there ─────┴─▶ 200, 301, 304, 412, or Refused: 400 …
+ CONNECT ──▶ 501           others ──▶ 405, Allow
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from server.app.errors import Refused, error_response
+from server.app.folder import Folder
+from server.app.paths import Names, names_of
+from server.app.sleep import Sleep
+from server.app.static import Site
+from server.clock import Clock
+from server.http1.messages import Field, Request, Response
+
+Handler = Callable[[Request, Names], Response]
+"""Answers a GET or HEAD, given the names of its path. Raises Refused where it will not."""
+
+ALLOW: Final[Field] = ("Allow", "GET, HEAD, OPTIONS")
+
+
+def make_app(root: Path, clock: Clock) -> Callable[[Request], Response]:
+    """The application that serves the files below `root`, and `/sleep`.
+
+    It may be called from every thread. Raises StartError where `root` cannot be served.
+    """
+    site = Site(Folder(root), clock)
+    paths: dict[str, Handler] = {
+        "/": site.index,
+        "/sleep": Sleep(site, clock).page,
+    }
+    return App(site, paths)
+
+
+class App:
+    """Request in, Response out. Threads: any; nothing in it changes once it is made."""
+
+    __slots__ = ("_handlers", "_site")
+
+    def __init__(self, site: Site, paths: dict[str, Handler]) -> None:
+        self._site = site
+        self._handlers = {names_of(path): handler for path, handler in paths.items()}
+
+    def __call__(self, request: Request) -> Response:
+        """The response to `request`. Raises what a handler raises, Refused excepted."""
+        method = request.head.method
+        answer = METHODS.get(method)
+        if answer is None:
+            return error_response(501, f"{method} is no method that this server knows.")
+        return answer(self, request)
+
+    def get(self, request: Request) -> Response:
+        """GET and HEAD (RFC 9110 9.3.1, 9.3.2)."""
+        try:
+            names = names_of(request.head.path)
+            return self._handlers.get(names, self._site.page)(request, names)
+        except Refused as refused:
+            if refused.status == 404:
+                return self._site.not_found(refused.detail)
+            return error_response(refused.status, refused.detail)
+
+    def options(self, _: Request) -> Response:
+        """OPTIONS (9.3.7): the same for every path, and for `*`, the server as a whole."""
+        return Response(204, (ALLOW,))
+
+    def refuse(self, request: Request) -> Response:
+        """405 (15.5.6): a method that we know, and that nothing here allows."""
+        detail = f"{request.head.method} is not allowed here. Allowed: {ALLOW[1]}."
+        return error_response(405, detail, fields=(ALLOW,))
+
+    def connect(self, _: Request) -> Response:
+        """CONNECT (9.3.6): 501, for its target is another host and not a resource of ours.
+
+        405 would owe an Allow list for a resource that does not exist. The connection ends: what a
+        client sends into the tunnel that it hoped for must never be read as a request.
+        """
+        response = error_response(501, "This server opens no tunnels.")
+        response.persists = False
+        return response
+
+
+METHODS: Final[dict[str, Callable[[App, Request], Response]]] = {
+    "GET": App.get,
+    "HEAD": App.get,
+    "OPTIONS": App.options,
+    "CONNECT": App.connect,
+    "DELETE": App.refuse,
+    "PATCH": App.refuse,
+    "POST": App.refuse,
+    "PUT": App.refuse,
+    "TRACE": App.refuse,
+}
+"""The methods of RFC 9110 section 9, and PATCH (RFC 5789). Their case counts."""

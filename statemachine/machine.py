@@ -2,8 +2,8 @@
 
 A `transitions.Machine` is built per spec by its own constructor, and stays a real one. It is then
 *sealed*: from `machine.events` and `machine.states`, never from the spec a second time, one
-straight-line function per event is compiled onto the model class. The stock engine stays the
-reference and runs behind the same door.
+straight-line function per event is compiled onto the model class (`sealing` writes its text). The
+stock engine stays the reference and runs behind the same door.
 
 What the door promises, on both engines: an event moves the object, or raises `IllegalEvent` or
 `GuardRefused`.
@@ -23,26 +23,31 @@ Traps of transitions 0.9.3 that end here:
 from __future__ import annotations
 
 import enum
-import keyword
 import logging
-from collections.abc import Callable, Iterable
-from typing import Any, Literal, TypeVar, cast, get_args
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Literal, NoReturn, TypeVar, cast, get_args
 
 import transitions
-from transitions.core import Event, Transition
+from transitions.core import Condition, Event, Transition
+from transitions.core import State as StockState
 
 from statemachine.errors import GuardRefused, IllegalEvent, SealError
 from statemachine.model import Arrow, MachineSpec, Model, System
+from statemachine.sealing import Plan, Row, compiled
 
 Engine = Literal["sealed", "stock"]
 Hook = Callable[[Model, Arrow], None]
 """Called after an object has moved, with the object and the arrow it took, on the thread that fired
 the event."""
 
+Arrows = Mapping[tuple[str, str, str], Arrow]
+"""The spec's rows by source, event and target."""
+
 M = TypeVar("M", bound=Model)
 
 LOG = logging.getLogger("transitions.core")
-"""The library's own logger: the sealed engine says there what stock says."""
+"""The library's own logger: the sealed engine says there what stock says, from WARNING on."""
 
 
 class SealedMachine(transitions.Machine):
@@ -51,8 +56,21 @@ class SealedMachine(transitions.Machine):
     _frozen = False
 
     def freeze(self) -> None:
-        """Refuse every later change of structure."""
-        self._frozen = True
+        """Refuse every later change: of rows, states, callbacks, options, and models."""
+        for state in self.states.values():
+            _fix(state, "on_enter", "on_exit")
+        for event in self.events.values():
+            for row in _rows(event):
+                _fix(row, "prepare", "conditions", "before", "after")
+            fixed = {source: tuple(rows) for source, rows in event.transitions.items()}
+            vars(event)["transitions"] = MappingProxyType(fixed)
+        vars(self).update(
+            states=MappingProxyType(self.states), events=MappingProxyType(self.events), _frozen=True
+        )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._refuse_change()
+        super().__setattr__(name, value)
 
     def add_transition(self, *args: Any, **options: Any) -> Any:
         self._refuse_change()
@@ -66,11 +84,27 @@ class SealedMachine(transitions.Machine):
         self._refuse_change()
         return super().remove_transition(*args, **options)
 
+    def add_model(self, *args: Any, **options: Any) -> Any:
+        self._refuse_change()
+        return super().add_model(*args, **options)
+
     def _refuse_change(self) -> None:
         if self._frozen:
-            raise SealError(
-                f"{self.name.rstrip(': ')}: the machine is sealed and cannot change any more"
-            )
+            raise SealError(f"{_label(self)}: the machine is sealed and cannot change any more")
+
+
+def _fix(holder: object, *names: str) -> None:
+    for name in names:
+        setattr(holder, name, tuple(getattr(holder, name)))
+
+
+def _label(machine: transitions.Machine) -> str:
+    return machine.name.removesuffix(": ")
+
+
+def _rows(event: Event) -> Iterator[Transition]:
+    for rows in event.transitions.values():
+        yield from rows
 
 
 def build(spec: MachineSpec, states: type[enum.Enum], system: System) -> SealedMachine:
@@ -116,24 +150,25 @@ class Binder:
     def bind(self, model: type[M]) -> type[M]:
         """A subclass of `model` with one method per event of its machine.
 
-        Raises SealError if the class lacks a guard or an effect that the spec names.
+        Raises SealError if the class lacks a guard or an effect that the spec names, has a method
+        of its own where the spec has an event, or is bound already.
         """
         spec = self.system.machines[model.machine_name]
         machine = build(spec, model.State, self.system)
+        _require_words(spec, model, machine)
         arrows = {(a.source, a.event, a.target): a for a in spec.arrows}
         namespace = {"__slots__": (), "__module__": model.__module__}
         bound: Any = type(model.__name__, (model,), namespace)
         bound.__doc__ = model.__doc__
         bound.__qualname__ = model.__qualname__
-        _require_words(spec, model, machine)
         if self.engine == "sealed":
             functions = compile_events(machine, bound, loud=True, hook=self.hook, arrows=arrows)
-            machine.freeze()
         else:
             functions = {
                 name: _stock_door(machine, event, self.hook, arrows)
                 for name, event in machine.events.items()
             }
+        machine.freeze()
         for name, function in functions.items():
             setattr(bound, name, function)
         return cast("type[M]", bound)
@@ -149,41 +184,52 @@ def _require_words(spec: MachineSpec, model: type[Model], machine: SealedMachine
             )
         if getattr(model, name) is vars(declared).get(name):
             raise SealError(f"{spec.name}: {model.__name__} inherits {name} and does not answer it")
+    generated = next((c for c in model.__mro__ if "machine_name" in vars(c)), Model)
+    for name in spec.events:
+        if getattr(model, name, None) is not vars(generated).get(name):
+            raise SealError(
+                f"{spec.name}: {model.__name__} has a method {name} of its own, which is an event"
+            )
 
 
 def _callback_names(machine: SealedMachine) -> set[str]:
     names: set[str] = set()
     for event in machine.events.values():
-        for one in _transitions(event):
-            names.update(c.func for c in one.conditions if isinstance(c.func, str))
-            names.update(f for f in (*one.prepare, *one.before, *one.after) if isinstance(f, str))
+        for row in _rows(event):
+            callbacks = (*row.prepare, *row.before, *row.after, *(c.func for c in row.conditions))
+            names.update(one for one in callbacks if isinstance(one, str))
     return names
 
 
-def _transitions(event: Event) -> Iterable[Transition]:
-    for rows in event.transitions.values():
-        yield from rows
+def _own_state(machine: transitions.Machine, model: Any) -> StockState:
+    """The state of `model`, which must hold one of the machine's own values.
+
+    Raises ValueError, in stock's words. Stock itself goes by the name, and would take another
+    enum's member for its own.
+    """
+    value = getattr(model, machine.model_attribute)
+    state = machine.get_state(value)
+    if state.value is not value:
+        raise ValueError(f"State '{value}' is not a registered state.")
+    return state
 
 
 def _stock_door(
-    machine: SealedMachine,
-    event: Event,
-    hook: Hook | None,
-    arrows: dict[tuple[str, str, str], Arrow],
+    machine: SealedMachine, event: Event, hook: Hook | None, arrows: Arrows
 ) -> Callable[[Any], None]:
     """The same door over the library's own `Event.trigger`."""
-    name, label = event.name, machine.name.rstrip(": ")
+    name, label = event.name, _label(machine)
 
     def door(self: Any) -> None:
-        before = self.state
+        before = _own_state(machine, self).name
         try:
             moved = event.trigger(self)
         except transitions.MachineError:
-            raise IllegalEvent(label, name, before.name) from None
+            raise IllegalEvent(label, name, before) from None
         if not moved:
-            raise GuardRefused(label, name, before.name)
+            raise GuardRefused(label, name, before)
         if hook is not None:
-            hook(self, arrows[before.name, name, self.state.name])
+            hook(self, arrows[before, name, self.state.name])
 
     door.__name__ = door.__qualname__ = name
     return door
@@ -198,7 +244,7 @@ def compile_events(
     *,
     loud: bool = False,
     hook: Callable[..., None] | None = None,
-    arrows: dict[tuple[str, str, str], Arrow] | None = None,
+    arrows: Arrows | None = None,
 ) -> dict[str, Callable[[Any], Any]]:
     """One straight-line function per event of `machine`, for instances of `model`.
 
@@ -206,187 +252,108 @@ def compile_events(
     their text. Loud, it returns None and raises `IllegalEvent` or `GuardRefused` where stock raises
     `MachineError` or returns False. Raises SealError for what it does not support.
     """
-    writer = _Compiler(machine, model, loud=loud, hook=hook, arrows=arrows or {})
-    source = "\n\n".join(writer.function(event) for event in machine.events.values())
-    code = compile(source, f"<sealed {writer.label}>", "exec")
-    exec(code, writer.names)  # noqa: S102 - our own text
-    functions = {}
-    for name in machine.events:
-        function = writer.names[f"event_{name}"]
-        function.__name__ = function.__qualname__ = name
-        functions[name] = function
-    return functions
+    for fault in _unsupported(machine, model, loud=loud):
+        raise SealError(f"{_label(machine)}: {fault}: not supported")
+    return {
+        name: compiled(_plan(machine, event, loud=loud, hook=hook, arrows=arrows or {}), model)
+        for name, event in machine.events.items()
+    }
 
 
-def _log_swallowed(name: str, error: BaseException) -> None:
-    what = type(error).__name__, str(error)
-    LOG.error("%sWhile executing finalize callbacks a %s occurred: %s.", name, *what)
+def _unsupported(machine: transitions.Machine, model: type, *, loud: bool) -> Iterator[str]:
+    """What the compiler cannot do to the letter; it refuses rather than guess."""
+    rows = [row for event in machine.events.values() for row in _rows(event)]
+    states = machine.states
+    yield from _extensions(machine, rows)
+    if machine.has_queue:
+        yield "queued machines share one unlocked queue"
+    if machine.send_event:
+        yield "send_event passes arguments to callbacks"
+    if loud:
+        yield from _silences(machine)
+    for name in (name for row in rows for name in (row.source, row.dest)):
+        if name and name not in states:
+            yield f"{name!r} is no state of the machine"
+    for state in states.values():
+        if not isinstance(state.value, str | enum.Enum):
+            yield f"state {state.value!r} is neither a text nor an enum's member"
+    if isinstance(getattr(model, machine.model_attribute, None), property):
+        yield f"{model.__name__}.{machine.model_attribute} is a property"
 
 
-class _Compiler:
-    """Writes the functions of one machine. `names` is what their text may refer to."""
+def _extensions(machine: transitions.Machine, rows: list[Transition]) -> Iterator[str]:
+    if type(machine) not in (transitions.Machine, SealedMachine):
+        yield f"{type(machine).__name__} is an extension of Machine"
+    parts: list[tuple[object, type]] = [
+        *((event, Event) for event in machine.events.values()),
+        *((state, StockState) for state in machine.states.values()),
+        *((row, Transition) for row in rows),
+        *((condition, Condition) for row in rows for condition in row.conditions),
+    ]
+    for part, kind in parts:
+        if type(part) is not kind:
+            yield f"{type(part).__name__} is an extension of {kind.__name__}"
 
-    def __init__(
-        self,
-        machine: transitions.Machine,
-        model: type,
-        *,
-        loud: bool,
-        hook: Callable[..., None] | None,
-        arrows: dict[tuple[str, str, str], Arrow],
-    ) -> None:
-        if machine.has_queue:
-            raise SealError(
-                f"{machine.name}queued machines share one unlocked queue: not supported"
+
+def _silences(machine: transitions.Machine) -> Iterator[str]:
+    """Ways to lose an event without a word. The door is loud."""
+    if machine.on_exception or machine.finalize_event:
+        yield "on_exception and finalize_event swallow errors"
+    shrugs = (state.ignore_invalid_triggers for state in machine.states.values())
+    if machine.ignore_invalid_triggers or any(shrugs):
+        yield "ignore_invalid_triggers swallows events"
+
+
+def _plan(
+    machine: transitions.Machine,
+    event: Event,
+    *,
+    loud: bool,
+    hook: Callable[..., None] | None,
+    arrows: Arrows,
+) -> Plan:
+    """Reads one event from the library's own objects."""
+
+    def illegal(self: Any) -> NoReturn:
+        raise IllegalEvent(_label(machine), event.name, _own_state(machine, self).name)
+
+    def swallowed(error: BaseException) -> None:
+        told = machine.name, type(error).__name__, str(error)
+        LOG.error("%sWhile executing finalize callbacks a %s occurred: %s.", *told)
+
+    return Plan(
+        machine=_label(machine),
+        event=event.name,
+        attribute=machine.model_attribute,
+        values={name: state.value for name, state in machine.states.items()},
+        prepare=tuple(machine.prepare_event),
+        rows={
+            source: tuple(
+                _row(machine, row, arrows.get((source, event.name, row.dest or source)))
+                for row in rows
             )
-        if machine.send_event:
-            raise SealError(
-                f"{machine.name}send_event passes arguments to callbacks: not supported"
-            )
-        if loud and (machine.on_exception or machine.finalize_event):
-            raise SealError(
-                f"{machine.name}on_exception and finalize_event swallow errors: not loud"
-            )
-        self.machine = machine
-        self.model = model
-        self.loud = loud
-        self.hook = hook
-        self.arrows = arrows
-        self.label = machine.name.rstrip(": ")
-        self.names: dict[str, Any] = {
-            "MachineError": transitions.MachineError,
-            "IllegalEvent": IllegalEvent,
-            "GuardRefused": GuardRefused,
-            "HOOK": hook,
-            "MACHINE": machine,
-            "LOG": LOG,
-            "SWALLOWED": _log_swallowed,
-        }
+            for source, rows in event.transitions.items()
+        },
+        on_exception=tuple(machine.on_exception),
+        finalize=tuple(machine.finalize_event),
+        # Where no row leaves the state, and for a value that only resembles a state, a quiet event
+        # is the library's own: whatever it says there, it says itself.
+        otherwise=cast("Callable[..., object]", illegal if loud else event.trigger),
+        swallowed=swallowed,
+        loud=loud,
+        hook=hook,
+    )
 
-    def function(self, event: Event) -> str:
-        """The text of one event's function."""
-        machine = self.machine
-        wrapped = bool(machine.on_exception or machine.finalize_event)
-        lines = [f"def event_{event.name}(self):", f"    s = self.{machine.model_attribute}"]
-        pad = "        " if wrapped else "    "
-        if wrapped:
-            # Stock looks the state up before its `try`: what is no state skips finalize_event.
-            lines += ["    MACHINE.get_state(s)", "    try:"]
-        for source in list(event.transitions):
-            lines.append(f"{pad}if {self.is_state(source)}:")
-            lines += self.branch(event, source, pad + "    ")
-        lines += self.no_arrow(event, pad)
-        if wrapped:
-            lines += self.epilogue()
-        return "\n".join(lines)
 
-    def is_state(self, name: str) -> str:
-        value = self.machine.states[name].value
-        if isinstance(value, enum.Enum):
-            return f"s is {self.named('S', name, value)}"
-        return f"s == {value!r}"
-
-    def state_value(self, name: str) -> str:
-        value = self.machine.states[name].value
-        return self.named("S", name, value) if isinstance(value, enum.Enum) else repr(value)
-
-    def named(self, kind: str, name: str, value: object) -> str:
-        key = f"{kind}_{name}" if name.isidentifier() else f"{kind}_{len(self.names)}"
-        self.names[key] = value
-        return key
-
-    def branch(self, event: Event, source: str, pad: str) -> list[str]:
-        """What the event does in one source state: its rows in order, the first that agrees."""
-        lines = self.calls(self.machine.prepare_event, pad)
-        for row in event.transitions[source]:
-            lines += self.calls(row.prepare, pad)
-            tests = [f"{self.call(c.func)} == {c.target}" for c in row.conditions]
-            inner = pad
-            if tests:
-                lines.append(f"{pad}if {' and '.join(tests)}:")
-                inner += "    "
-            lines += self.move(event, row, inner)
-            if not tests:
-                return lines
-        lines += self.refused(event, source, pad)
-        return lines
-
-    def move(self, event: Event, row: Transition, pad: str) -> list[str]:
-        """One row taken: callbacks in stock's order, the assignment among them."""
-        machine = self.machine
-        lines = self.calls([*machine.before_state_change, *row.before], pad)
-        if row.dest:
-            target = machine.states[row.dest]
-            lines += self.calls(machine.states[row.source].on_exit, pad)
-            lines.append(f"{pad}self.{machine.model_attribute} = {self.state_value(row.dest)}")
-            lines += self.calls(target.on_enter, pad)
-            lines += self.calls(machine.on_final if target.final else [], pad)
-        lines += self.calls([*row.after, *machine.after_state_change], pad)
-        if self.hook is not None:
-            arrow = self.arrows[row.source, event.name, row.dest or row.source]
-            lines.append(f"{pad}HOOK(self, {self.named('A', arrow.id, arrow)})")
-        lines.append(f"{pad}{self.moved()}")
-        return lines
-
-    def moved(self) -> str:
-        if self.loud:
-            return "return"
-        return "return True"
-
-    def refused(self, event: Event, source: str, pad: str) -> list[str]:
-        if self.loud:
-            return [f"{pad}raise GuardRefused({self.label!r}, {event.name!r}, {source!r})"]
-        return [f"{pad}return False"]
-
-    def no_arrow(self, event: Event, pad: str) -> list[str]:
-        """No row leaves the present state on this event."""
-        if self.loud:
-            return [f"{pad}raise IllegalEvent({self.label!r}, {event.name!r}, s.name)"]
-        ignoring = [
-            state.name
-            for state in self.machine.states.values()
-            if state.name not in event.transitions and self.ignores(state.ignore_invalid_triggers)
-        ]
-        text = f"{self.machine.name}Can't trigger event {event.name} from state "
-        return [
-            f"{pad}name = MACHINE.get_state(s).name",
-            f"{pad}text = {text!r} + name + '!'",
-            f"{pad}if name in {ignoring!r}:",
-            f"{pad}    LOG.warning(text)",
-            f"{pad}    return False",
-            f"{pad}raise MachineError(text)",
-        ]
-
-    def ignores(self, own: bool | None) -> bool:
-        return bool(own if own is not None else self.machine.ignore_invalid_triggers)
-
-    def epilogue(self) -> list[str]:
-        machine = self.machine
-        lines = []
-        if machine.on_exception:
-            lines.append("    except BaseException:")
-            lines += self.calls(machine.on_exception, "        ")
-            lines.append("        return False")
-        if machine.finalize_event:
-            lines += ["    finally:", "        try:"]
-            lines += self.calls(machine.finalize_event, "            ")
-            lines += [
-                "        except BaseException as error:",
-                f"            SWALLOWED({machine.name!r}, error)",
-            ]
-        return lines
-
-    def calls(self, callbacks: Iterable[Any], pad: str) -> list[str]:
-        return [f"{pad}{self.call(callback)}" for callback in callbacks]
-
-    def call(self, callback: Any) -> str:
-        """The text that calls one callback; stock looks the name up on the model each time."""
-        if not isinstance(callback, str):
-            return f"{self.named('F', '', callback)}()"
-        if not callback.isidentifier() or keyword.iskeyword(callback):
-            raise SealError(
-                f"{self.label}: callback {callback!r} is no method's name: not supported"
-            )
-        if not callable(getattr(self.model, callback, None)):
-            raise SealError(f"{self.label}: {self.model.__name__} has no method {callback}")
-        return f"self.{callback}()"
+def _row(machine: transitions.Machine, row: Transition, arrow: Arrow | None) -> Row:
+    target = machine.states[row.dest] if row.dest else None
+    exits = machine.states[row.source].on_exit if target else ()
+    enters = (*target.on_enter, *(machine.on_final if target.final else ())) if target else ()
+    return Row(
+        prepare=tuple(row.prepare),
+        tests=tuple((condition.func, condition.target) for condition in row.conditions),
+        leaving=(*machine.before_state_change, *row.before, *exits),
+        target=row.dest or None,
+        arriving=(*enters, *row.after, *machine.after_state_change),
+        arrow=arrow,
+    )

@@ -81,14 +81,15 @@ def _node(spec: MachineSpec, state: State) -> str:
 
 
 def _edge(arrow: Arrow) -> str:
-    parts = [f"<b>{arrow.id}</b> {escape(arrow.event)}"]
+    parts = [f"<b>{arrow.id}&#160;</b>{escape(arrow.event)}"]
     if arrow.when:
         parts.append(f"[{escape(arrow.when)}]")
     if arrow.unless:
         parts.append(f"[not {escape(arrow.unless)}]")
     if arrow.do:
         parts.append(f"/ {escape(arrow.do)}")
-    label = '<br align="left"/>'.join(parts) + '<br align="left"/>'
+    # The blank in front keeps the words off the arrow's own line.
+    label = "".join(f'&#160;{part}&#160;<br align="left"/>' for part in parts)
     kind = "arrow environment" if arrow.environment else "arrow"
     return (
         f"  {quoted(arrow.source)} -> {quoted(arrow.target)} "
@@ -98,56 +99,67 @@ def _edge(arrow: Arrow) -> str:
 
 def _legend(spec: MachineSpec) -> tuple[tuple[str, str], ...]:
     owners = dict.fromkeys(state.owner for state in spec.states.values() if state.owner)
-    return (*((name, f"owned by the {name}") for name in owners), ("nobody", "over"))
+    return (*((name, f"owner: {name}") for name in owners), ("nobody", "over"))
 
 
 # --- the system --------------------------------------------------------------------------------
 
 
 def system_drawing(system: System) -> Drawing:
-    """The walk through the rooms above, the machines and their joint steps below."""
+    """The walk from room to room, and the machines with their joint steps."""
     walker = walking_machine(system)
-    lines = [f"digraph {quoted(system.name)} {{", "  rankdir=TB; compound=true;", *HEAD]
-    lines += _walk(walker)
-    lines += _machines(system)
-    lines.append("}")
+    lines = [f"digraph {quoted(system.name)} {{", "  rankdir=LR; nodesep=0.3; ranksep=0.6;", *HEAD]
+    lines += [*_machines(system), *_relations(system), *_joints(system), *_walk(walker), "}"]
     rooms = dict.fromkeys(state.owner for state in walker.states.values() if state.owner)
     return Drawing(
         title=f"The system {system.name}",
         description=(
-            f"Above, one {walker.name} from room to room. Below, {len(system.machines)} machines "
+            f"One {walker.name} walks from room to room; {len(system.machines)} machines, "
             f"and the {len(system.joints)} joint steps that bind them."
         ),
         dot="\n".join(lines) + "\n",
-        hints=_system_hints(system, walker),
-        legend=tuple((name, f"owned by the {name}") for name in rooms),
+        hints={
+            **{f"state-{s.name}": state_hint(s, system) for s in walker.states.values()},
+            **{f"machine-{m.name}": f"{m.name}: {m.means}" for m in system.machines.values()},
+            **{f"joint-{j.id}": f"{j.id}, under the {j.under}: {j.why}" for j in system.joints},
+        },
+        legend=tuple((name, f"owner: {name}") for name in rooms),
     )
 
 
 def walking_machine(system: System) -> MachineSpec:
-    """The machine whose objects change hands most: its states have the most owners."""
-    return max(system.machines.values(), key=lambda m: len({s.owner for s in m.states.values()}))
+    """The machine whose objects change hands most: more of its arrows than of any other's lead
+    from one owner to another."""
+    return max(system.machines.values(), key=lambda m: sum(_changes_hands(m, a) for a in m.arrows))
+
+
+def _changes_hands(spec: MachineSpec, arrow: Arrow) -> bool:
+    before, after = spec.states[arrow.source].owner, spec.states[arrow.target].owner
+    return before is not None and after is not None and before != after
 
 
 def _walk(spec: MachineSpec) -> Iterator[str]:
-    for owner in dict.fromkeys(state.owner or "nobody" for state in spec.states.values()):
+    yield "  subgraph cluster_walk {"
+    yield '  id="walk"; style="invis";'
+    for owner in dict.fromkeys(state.owner for state in spec.states.values() if state.owner):
         yield f"  subgraph {quoted('cluster_' + owner)} {{"
         yield f'    id="room-{owner}"; class="room owner-{owner}"; label={quoted(owner)};'
         yield '    style="rounded"; margin=12;'
-        for state in spec.states.values():
-            if (state.owner or "nobody") == owner:
-                yield "  " + _node(spec, state)
+        yield from (_node(spec, s) for s in spec.states.values() if s.owner == owner)
         yield "  }"
-    ends: dict[tuple[str, str], list[Arrow]] = {}
+    yield from (_node(spec, s) for s in spec.states.values() if not s.owner)
+    ends: dict[tuple[str, str], list[str]] = {}
     for arrow in spec.arrows:
-        ends.setdefault((arrow.source, arrow.target), []).append(arrow)
-    for (source, target), arrows in ends.items():
-        events = "<br/>".join(dict.fromkeys(escape(a.event) for a in arrows))
-        weak = ", constraint=false" if target in spec.final else ""
+        ends.setdefault((arrow.source, arrow.target), []).append(arrow.event)
+    for (source, target), events in ends.items():
+        # How a walk may be cut short is told by the machine's own diagram.
+        text = "" if target in spec.final else "<br/>".join(dict.fromkeys(map(escape, events)))
+        kind = "short" if target in spec.final else "walk"
         yield (
             f"  {quoted(source)} -> {quoted(target)} "
-            f'[id="walk-{source}-{target}", class="walk", label=<{events}>{weak}];'
+            f'[id="walk-{source}-{target}", class="{kind}", label=<{text}>];'
         )
+    yield "  }"
 
 
 def _machines(system: System) -> Iterator[str]:
@@ -158,24 +170,32 @@ def _machines(system: System) -> Iterator[str]:
             f"  {quoted('machine ' + spec.name)} "
             f'[id="machine-{spec.name}", class="machine", label=<{label}>];'
         )
+
+
+def _relations(system: System) -> Iterator[str]:
+    """Whose states another machine's objects own, and for whom they wait."""
+    for spec in system.machines.values():
+        for word, names in (
+            ("owned by", [state.owner for state in spec.states.values()]),
+            ("waits for", [state.waits_for for state in spec.states.values()]),
+        ):
+            for name in dict.fromkeys(names):
+                if name in system.machines and name != spec.name:
+                    yield (
+                        f"  {quoted('machine ' + spec.name)} -> {quoted(f'machine {name}')} "
+                        f'[class="{word.split()[0]}", label={quoted(word)}];'
+                    )
+
+
+def _joints(system: System) -> Iterator[str]:
     arrows = system.arrows
     for joint in system.joints:
+        here = quoted("joint " + joint.id)
         yield (
-            f'  {quoted("joint " + joint.id)} [id="joint-{joint.id}", '
-            f'class="joint", shape=ellipse, style="", label={quoted(joint.id)}];'
+            f'  {here} [id="joint-{joint.id}", class="joint", shape=ellipse, style="", '
+            f"label={quoted(joint.id)}];"
         )
-        for group in joint.groups:
-            text = " or ".join(group)
-            yield (
-                f"  {quoted('joint ' + joint.id)} -> "
-                f"{quoted('machine ' + arrows[group[0]].machine)} "
-                f"[dir=none, label={quoted(text)}];"
-            )
-
-
-def _system_hints(system: System, walker: MachineSpec) -> dict[str, str]:
-    return {
-        **{f"state-{s.name}": state_hint(s, system) for s in walker.states.values()},
-        **{f"machine-{m.name}": f"{m.name}: {m.means}" for m in system.machines.values()},
-        **{f"joint-{j.id}": f"{j.id}, under the {j.under}: {j.why}" for j in system.joints},
-    }
+        for number, group in enumerate(joint.groups):
+            there = quoted("machine " + arrows[group[0]].machine)
+            ends = f"{here} -> {there}" if number else f"{there} -> {here}"
+            yield f'  {ends} [class="part", dir=none, label={quoted(" or ".join(group))}];'

@@ -185,10 +185,7 @@ def _legend(drawing: Drawing, width: float, height: float) -> ET.Element:
 
 
 def _source_seal(drawing: Drawing) -> str:
-    hints = sorted(drawing.hints.items())
-    return _seal(
-        "\n".join([drawing.title, drawing.description, drawing.dot, str(hints), style(drawing)])
-    )
+    return _seal(f"{drawing!r}\n{style(drawing)}")
 
 
 def _seal(text: str) -> str:

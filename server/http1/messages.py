@@ -13,26 +13,42 @@ Field = tuple[str, str]
 
 
 class Fields:
-    """A header section or trailer section: field lines in their order, names compared without case (RFC 9110 5.1).
+    """A header section or trailer section: field lines in their order, names compared without case
+    (RFC 9110 5.1).
 
     Values are latin-1 text without the surrounding whitespace.
     """
 
-    __slots__ = ("lines",)
+    __slots__ = ("_first", "lines")
 
     def __init__(self, lines: tuple[Field, ...] = ()) -> None:
         self.lines = lines
+        # Lower-case name → first value. Made at the first look-up; two threads that make it make
+        # the same.
+        self._first: dict[str, str] | None = None
 
     def get(self, name: str) -> str | None:
         """The first value of this name, or None. `name` is lower case."""
-        for have, value in self.lines:
-            if have.lower() == name:
-                return value
-        return None
+        first = self._first
+        if first is None:
+            first = self._index()
+        return first.get(name)
 
     def all(self, name: str) -> list[str]:
         """Every value of this name, in order. `name` is lower case."""
+        first = self._index() if self._first is None else self._first
+        if name not in first:
+            return []
+        if len(first) == len(self.lines):  # no name comes twice
+            return [first[name]]
         return [value for have, value in self.lines if have.lower() == name]
+
+    def _index(self) -> dict[str, str]:
+        first = {name.lower(): value for name, value in self.lines}
+        if len(first) != len(self.lines):
+            first = {name.lower(): value for name, value in reversed(self.lines)}
+        self._first = first
+        return first
 
     def elements(self, name: str) -> list[str]:
         """The members of a comma-separated list field (RFC 9110 5.6.1), empty members left out."""
@@ -59,10 +75,12 @@ class Fields:
 class RequestHead:
     """The request line and header section (RFC 9112 sections 3 and 5).
 
-    `target` is the request target as received. `path` is its path, still percent-encoded, beginning with `/` (or `*` for the
-    asterisk-form; empty for the authority-form); `query` is what follows `?`, without it. `authority` is the host and
-    port that the request is for: the target's own in absolute-form, else the Host field's. `minor` is the digit of HTTP/1.x.
-    `content_length` is None where no content is announced or the coding is chunked.
+    `target` is the request target as received. `path` is its path, still percent-encoded,
+    beginning with `/` (or `*` for the asterisk-form; empty for the authority-form); `query` is
+    what follows `?`, without it. `authority` is the host and port that the request is for: the
+    target's own in absolute-form, else the Host field's. `minor` is the x of HTTP/1.x, 0 or 1: a
+    higher one is read as 1 (RFC 9110 section 2.5). `content_length` is None where no content is
+    announced or the coding is chunked.
     """
 
     method: str
@@ -94,7 +112,9 @@ class Request:
 
 @dataclass(slots=True)
 class FileRegion:
-    """Content that lies in an open file: `size` bytes from `offset`. Whoever sends it calls `close` once, sent or not."""
+    """Content that lies in an open file: `size` bytes from `offset`. Whoever sends it calls
+    `close` once, sent or not.
+    """
 
     descriptor: int
     offset: int
@@ -107,7 +127,9 @@ Content = bytes | FileRegion
 
 @dataclass(slots=True)
 class Response:
-    """What a handler answers. The writer adds the fields that frame the message: never set those here."""
+    """What a handler answers. The writer adds the fields that frame the message: never set those
+    here.
+    """
 
     status: int
     fields: tuple[Field, ...] = ()

@@ -1,0 +1,104 @@
+"""A request's head: from its text to a `RequestHead`, and what is wrong with a line that is none
+(RFC 9112 section 3).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from server.config import Config
+from server.errors import ProtocolError
+from server.http1 import grammar
+from server.http1.fields import byte_in_words, fields_of
+from server.http1.framing import CHUNKED, FixedLength, Framing, framing_of
+from server.http1.messages import Fields, RequestHead
+from server.http1.persistence import asks_to_persist
+from server.http1.target import host_of, target_of
+
+MUST_DELIMIT: Final = frozenset({"POST", "PUT", "PATCH"})
+"""Methods whose HTTP/1.0 requests carry content that only Content-Length can end (RFC 1945 section
+7.2.2).
+"""
+
+
+def head_of(match: re.Match[str], config: Config) -> RequestHead:
+    """The head that `grammar.HEAD` has matched. Raises ProtocolError for what the grammar cannot
+    see.
+
+    The order is fixed: the request line, Host, the framing, its size, Expect.
+    """
+    method, text, digit, section = match.groups()
+    target = target_of(method, text)
+    fields = fields_of(section)
+    minor = min(int(digit), 1)
+    host = host_of(fields, minor=minor)
+    framing = framing_of(fields, minor=minor)
+    length = framing.size if isinstance(framing, FixedLength) else None
+    if length is not None and length > config.body_bytes_max:
+        raise ProtocolError(f"Content-Length over {config.body_bytes_max} bytes", status=413)
+    if length is None and minor == 0 and method in MUST_DELIMIT:
+        raise ProtocolError(f"{method} in HTTP/1.0 without Content-Length", status=411)
+    return RequestHead(
+        method,
+        text,
+        target.path,
+        target.query,
+        host if target.authority is None else target.authority,
+        minor,
+        fields,
+        length,
+        framing is CHUNKED,
+        asks_to_persist(fields, minor=minor),
+        _expects_continue(fields, minor=minor, framing=framing),
+    )
+
+
+def _expects_continue(fields: Fields, *, minor: int, framing: Framing) -> bool:
+    """Whether the client waits for 100 before it sends its content. Raises ProtocolError, status
+    417 (RFC 9110 10.1.1).
+
+    In HTTP/1.0 the expectation is ignored, as the section demands, and so it is where no content
+    is announced.
+    """
+    if fields.get("expect") is None:
+        return False
+    for member in fields.elements("expect"):
+        if member.lower() != "100-continue":
+            raise ProtocolError(f"expectation {member[:32]!r} cannot be met", status=417)
+    announced = framing is CHUNKED or (isinstance(framing, FixedLength) and framing.size > 0)
+    return minor >= 1 and announced and bool(fields.elements("expect"))
+
+
+def check_first_byte(first: str) -> None:
+    """Raises ProtocolError for a byte that begins no request line, before the rest of its line has
+    come.
+    """
+    if grammar.NOT_TCHAR.match(first):
+        hint = " (TLS to a plain port?)" if first == "\x16" else ""
+        raise ProtocolError(f"request line begins with {byte_in_words(first)}{hint}")
+
+
+def check_request_line(line: str) -> None:
+    """Raises ProtocolError that says what is wrong with a request line, if anything is.
+
+    400 for what is none, 505 for another major version, 501 for a method that nobody implements.
+    """
+    parts = line.split(" ")
+    if len(parts) != 3:
+        raise ProtocolError(f"request line with {len(parts) - 1} spaces, expected exactly 2")
+    method, target, version_text = parts
+    wrong = grammar.NOT_TCHAR.search(method)
+    if wrong or not method:
+        raise ProtocolError(f"method contains {byte_in_words(wrong[0])}" if wrong else "no method")
+    wrong = grammar.NOT_VCHAR.search(target)
+    if wrong or not target:
+        raise ProtocolError(f"target contains {byte_in_words(wrong[0])}" if wrong else "no target")
+    version = grammar.HTTP_VERSION.fullmatch(version_text)
+    if not version:
+        raise ProtocolError(f"HTTP version is {version_text[:16]!r}, expected HTTP/1.1")
+    if version[1] != "1":
+        raise ProtocolError(f"HTTP version {version[1]}.{version[2]} is not ours", status=505)
+    if len(method) > grammar.METHOD_BYTES_MAX:
+        raise ProtocolError(f"method over {grammar.METHOD_BYTES_MAX} bytes", status=501)
+    target_of(method, target)

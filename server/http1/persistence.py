@@ -1,0 +1,26 @@
+"""Whether another request may follow on the connection (RFC 9112 section 9.3)."""
+
+from __future__ import annotations
+
+from server.http1.messages import Fields, RequestHead
+
+
+def asks_to_persist(fields: Fields, *, minor: int) -> bool:
+    """What the request asks for: the steps of section 9.3 in their order."""
+    if fields.get("connection") is None:
+        return minor >= 1
+    options = {one.lower() for one in fields.elements("connection")}
+    # 1. The close option wins, whatever stands beside it.
+    if "close" in options:
+        return False
+    # 2. HTTP/1.1 persists. 3. HTTP/1.0 does if it says keep-alive. 4. Else it does not.
+    return minor >= 1 or "keep-alive" in options
+
+
+def persists(head: RequestHead | None, *allowed: bool) -> bool:
+    """Whether the connection persists after the response to `head`: asked for, and allowed by
+    everyone else.
+
+    After a request whose head could not be read, nobody knows where the next one would begin.
+    """
+    return head is not None and head.persists and all(allowed)

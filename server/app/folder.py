@@ -1,8 +1,9 @@
 """Files below one folder, and never another's.
 
-A path is walked name by name, each opened relative to the descriptor of the folder before it and
-without following links. So what the walk holds was reached from the root by real folders; a
-rename or a new link on the way makes it end, or find what is there now, but cannot lead it out.
+A path is walked name by name, the first opened below the root's own path, each other relative to
+the descriptor of the folder before it, and none by following a link. So what the walk holds was
+reached from the root by real folders; a rename or a new link on the way makes it end, or find what
+is there now, but cannot lead it out.
 A check of the whole path before opening it (`realpath`) could: between the two the tree may change.
 
 A link is followed by walking its target in the same way: from the folder it lies in, `..` being
@@ -69,8 +70,8 @@ class OpenFile:
 class Folder:
     """The root of what is served. Threads: any; a Folder holds no descriptor and no state.
 
-    The root is opened anew for each walk, so that one which was replaced as a whole, as deployments
-    do, is served at once. It may itself be a link: the operator named it.
+    Each walk begins at the root's path anew, so that a root which was replaced as a whole, as
+    deployments do, is served at once. It may itself be a link: the operator named it.
     """
 
     __slots__ = ("_root",)
@@ -111,7 +112,7 @@ class _Walk:
         self.ahead = list(names[::-1])  # the next name is the last
         self.behind: list[str] = []  # real folders' names, from the root to `here`
         self.links = 0
-        self.here = os.open(root, _AS_FOLDER)
+        self.here: int | None = None  # None: at the root, which its path names
 
     def run(self) -> OpenFile | None:
         try:
@@ -124,13 +125,13 @@ class _Walk:
                 elif (descriptor := self.open(name, _AS_FILE)) is not None:
                     return _regular_file(descriptor)
         finally:
-            os.close(self.here)
+            self.leave()
         return None  # a link led to a folder, and nothing was ahead of it
 
     def pass_through(self, name: str) -> None:
         descriptor = self.open(name, _IN_PASSING)
         if descriptor is not None:
-            os.close(self.here)
+            self.leave()
             self.here = descriptor
             self.behind.append(name)
 
@@ -138,16 +139,22 @@ class _Walk:
         # From the root again, by name: the kernel's own `..` is wherever the folder was moved to.
         if not self.behind:
             raise Refused(*_NOTHING_HERE)
-        root = os.open(self.root, _AS_FOLDER)
-        os.close(self.here)
-        self.here = root
+        self.leave()
         self.ahead += self.behind[-2::-1]
         self.behind.clear()
+
+    def leave(self) -> None:
+        here, self.here = self.here, None
+        if here is not None:
+            os.close(here)
+
+    def at(self, name: str) -> str:
+        return f"{self.root}/{name}" if self.here is None else name
 
     def open(self, name: str, flags: int) -> int | None:
         """The descriptor of `name`; None where it is a link, whose target is then what is ahead."""
         try:
-            return os.open(name, flags, dir_fd=self.here)
+            return os.open(self.at(name), flags, dir_fd=self.here)
         except OSError as error:
             # O_NOFOLLOW meets a link with ELOOP; together with O_DIRECTORY, Linux says ENOTDIR.
             if error.errno not in {errno.ELOOP, errno.ENOTDIR, errno.EMLINK}:
@@ -157,7 +164,7 @@ class _Walk:
 
     def follow(self, name: str, error: OSError) -> None:
         try:
-            target = os.readlink(name, dir_fd=self.here)
+            target = os.readlink(self.at(name), dir_fd=self.here)
         except OSError:
             raise error from None  # no link after all, or no longer
         self.links += 1

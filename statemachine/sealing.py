@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import enum
 import keyword
+import linecache
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -78,8 +79,11 @@ def compiled(plan: Plan, model: type) -> Callable[..., object]:
     """
     writer = _Writer(plan, model)
     text = writer.function()
-    code = compile(text, f"<sealed {plan.machine}.{plan.event}>", "exec")
-    exec(code, writer.names)  # noqa: S102 - our own text, and every name in it was checked
+    file = f"<sealed {'traced ' if plan.hook else ''}{plan.machine}.{plan.event}>"
+    exec(compile(text, file, "exec"), writer.names)  # noqa: S102 - our own text, its names checked
+    if plan.loud:
+        # A traceback through a guard or an effect shows these lines, as it would a file's.
+        linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file
     function: Callable[..., object] = writer.names[f"event_{plan.event}"]  # type: ignore[assignment]
     function.__name__ = function.__qualname__ = plan.event
     return function

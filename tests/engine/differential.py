@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import cast
+from typing import NamedTuple, cast
 
 import transitions
 
@@ -187,6 +187,17 @@ def _act(chance: random.Random) -> Act:
     return "set", chance.choice(STRANGE_STATES)
 
 
+class Moment(NamedTuple):
+    """One step of the script, as it looks from outside."""
+
+    what: str
+    value: object
+    outcome: tuple[str, object, str]
+    seen: list[tuple[str, str]]
+    state: str
+    said: list[tuple[int, str]]
+
+
 class Player:
     """The model: its methods write down that they were called, then act as the recipe says."""
 
@@ -199,7 +210,7 @@ class Player:
         self.recipe = recipe
         self.engine = engine
         self.state: object = recipe.states[0]["name"]
-        self.seen: list[object] = []
+        self.seen: list[tuple[str, str]] = []
         self.turns = dict.fromkeys(recipe.acts, 0)
         self.calls = 0
 
@@ -224,16 +235,17 @@ class Player:
             return True
         return value
 
-    def play(self) -> Iterator[object]:
-        """Each step of the script, as it looks from outside."""
+    def play(self, said: list[tuple[int, str]]) -> Iterator[Moment]:
+        """Each step of the script; `said` is where the log's lines arrive."""
         Player.current = self
         for what, value in self.recipe.script:
             self.seen, self.calls = [], 0
+            said.clear()
             try:
-                outcome: object = ("returned", self.perform(what, value))
+                outcome = ("returned", self.perform(what, value), "")
             except BaseException as error:  # noqa: BLE001 - the other engine must raise it too
                 outcome = ("raised", type(error).__name__, str(error))
-            yield what, value, outcome, self.seen, repr(self.state)
+            yield Moment(what, value, outcome, self.seen, repr(self.state), said[:])
 
 
 def _method(name: str) -> Callable[[Player], object]:
@@ -287,7 +299,7 @@ def listening(into: list[tuple[int, str]]) -> Iterator[None]:
         LOGGER.level, LOGGER.propagate = before
 
 
-def play(recipe: Recipe) -> tuple[list[object], list[object]]:
+def play(recipe: Recipe) -> tuple[list[Moment], list[Moment]]:
     """What the recipe looks like on stock, and on the sealed engine."""
     machine = machine_of(recipe)
     functions = compile_events(machine, Player)
@@ -298,16 +310,12 @@ def play(recipe: Recipe) -> tuple[list[object], list[object]]:
     def sealed(event: str, player: Player) -> object:
         return functions[event](player)
 
-    stories = []
-    for engine in (stock, sealed):
-        said: list[tuple[int, str]] = []
-        with listening(said):
-            story: list[object] = []
-            for step in Player(recipe, engine).play():
-                story.append((step, said[:]))
-                said.clear()
-        stories.append(story)
-    return stories[0], stories[1]
+    said: list[tuple[int, str]] = []
+    with listening(said):
+        return (
+            list(Player(recipe, stock).play(said)),
+            list(Player(recipe, sealed).play(said)),
+        )
 
 
 def difference(recipe: Recipe) -> str:

@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from statemachine import dot, mermaid, svg
+from statemachine import dot, pages, svg
 from statemachine.errors import StateMachineError
 from statemachine.model import System
 
@@ -24,10 +24,13 @@ class DrawingError(StateMachineError):
     """An SVG has to be redrawn and graphviz cannot do it."""
 
 
-def pages(system: System) -> dict[str, str]:
+def texts(system: System) -> dict[str, str]:
     """The text of every Markdown page, by path below the project's folder."""
-    texts = {f"{PAGES}/{name}.md": mermaid.page(m, system) for name, m in system.machines.items()}
-    return {f"{PAGES}/README.md": mermaid.index(system), **texts}
+    machines = system.machines.items()
+    return {
+        f"{PAGES}/README.md": pages.index(system),
+        **{f"{PAGES}/{name}.md": pages.page(m, system) for name, m in machines},
+    }
 
 
 def drawings(system: System) -> dict[str, svg.Drawing]:
@@ -45,7 +48,7 @@ def stale(system: System, root: Path | None = None) -> list[str]:
     `root` is the project's folder; without it, the one that holds the spec's.
     """
     root = root or Path(system.folder).parent
-    wanted_pages, wanted_drawings = pages(system), drawings(system)
+    wanted_pages, wanted_drawings = texts(system), drawings(system)
     names = [name for name, text in wanted_pages.items() if _text(root / name) != text]
     names += [
         name
@@ -64,15 +67,14 @@ def write(system: System, root: Path | None = None) -> list[str]:
     """
     root = root or Path(system.folder).parent
     names = stale(system, root)
-    texts = pages(system)
-    wanted = drawings(system)
+    wanted, files = drawings(system), texts(system)
     # The SVGs come first: where graphviz is missing, nothing at all is written.
-    texts |= {name: _draw(name, wanted[name]) for name in names if name in wanted}
+    files |= {name: _draw(name, wanted[name]) for name in names if name in wanted}
     for name in names:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        if name in texts:
-            path.write_text(texts[name], encoding="utf-8")
+        if name in files:
+            path.write_text(files[name], encoding="utf-8")
         else:
             path.unlink()
     return names

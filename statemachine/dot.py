@@ -129,7 +129,8 @@ def system_drawing(system: System) -> Drawing:
 
 def walking_machine(system: System) -> MachineSpec:
     """The machine whose objects change hands most: more of its arrows than of any other's lead
-    from one owner to another."""
+    from one owner to another.
+    """
     return max(system.machines.values(), key=lambda m: sum(_changes_hands(m, a) for a in m.arrows))
 
 

@@ -65,7 +65,7 @@ class AccessLog:
             complains = error is not None and self._may_complain_locked()
         if complains:
             LOG.warning(
-                "the access log cannot be written; lines lost so far: %d; %s",
+                "the access log fails; lines lost so far: %d; %s",
                 self.lines_lost,
                 error,
             )

@@ -320,8 +320,8 @@ def test_it_complains_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
             clock.advance(seconds)
             log.record(ENTRY)
     assert [one.getMessage() for one in caplog.records] == [
-        "the access log cannot be written; lines lost so far: 1; [Errno 28] No space left on device",
-        "the access log cannot be written; lines lost so far: 3; [Errno 28] No space left on device",
+        "the access log fails; lines lost so far: 1; [Errno 28] No space left on device",
+        "the access log fails; lines lost so far: 3; [Errno 28] No space left on device",
     ]
 
 

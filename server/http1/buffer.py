@@ -86,7 +86,10 @@ class Buffer:
         end = held.find(b"\n", self._searched)
         self.searched_bytes += (len(held) if end < 0 else end + 1) - self._searched
         known = len(held) if end < 0 else end
-        if known > bytes_max and (known > bytes_max + 1 or held[known - 1] != CR):
+        if known > bytes_max and (
+            # Below zero, not even an empty line is short enough. One byte over may be the CR.
+            bytes_max < 0 or known > bytes_max + 1 or held[known - 1] != CR
+        ):
             raise LineTooLong
         if end < 0:
             self._searched = known

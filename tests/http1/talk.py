@@ -1,0 +1,119 @@
+"""Talks to a reader in bytes and writes down what it told."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from server.config import Config
+from server.errors import ProtocolError
+from server.http1.chunked import ChunkedReader
+from server.http1.events import ContentPiece, EndOfRequest, NeedData, PeerEnded
+from server.http1.fields import NO_FIELDS
+from server.http1.messages import Fields, RequestHead
+from server.http1.reader import RequestReader
+from server.http1.writer import ResponseWriter
+from statemachine import Binder, Engine, load_system
+from statemachine._generated import RequestState
+
+ENGINES: tuple[Engine, ...] = ("sealed", "stock")
+
+SMALL = Config(
+    request_line_bytes_max=256,
+    field_line_bytes_max=256,
+    head_bytes_max=1024,
+    fields_max=10,
+    body_bytes_max=100,
+    chunk_line_bytes_max=64,
+    trailer_bytes_max=128,
+)
+"""Limits that a file of the corpus can reach."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The room's three classes on one engine."""
+
+    reader: type[RequestReader]
+    chunked: type[ChunkedReader]
+    writer: type[ResponseWriter]
+
+    def make_reader(self, config: Config = SMALL) -> RequestReader:
+        return self.reader(config, self.chunked)
+
+
+@lru_cache
+def bound_to(engine: Engine) -> Bound:
+    binder = Binder(load_system(), engine=engine)
+    return Bound(
+        binder.bind(RequestReader), binder.bind(ChunkedReader), binder.bind(ResponseWriter)
+    )
+
+
+@dataclass
+class Told:
+    """One request as the events told it. `whole` is whether its end was told."""
+
+    head: RequestHead
+    content: bytes = b""
+    trailers: Fields = NO_FIELDS
+    whole: bool = False
+
+
+@dataclass
+class Outcome:
+    """What a connection's bytes came to."""
+
+    requests: list[Told]
+    state: RequestState
+    ended: PeerEnded | None = None
+    status: int | None = None
+    message: str = ""
+
+    def without_message(self) -> Outcome:
+        return Outcome(self.requests, self.state, self.ended, self.status)
+
+
+def pump(reader: RequestReader, outcome: Outcome) -> None:
+    """Ask until nothing more can be said, renewing after each whole request."""
+    while True:
+        match reader.next_event():
+            case NeedData():
+                break
+            case PeerEnded() as ended:
+                outcome.ended = ended
+                break
+            case RequestHead() as head:
+                outcome.requests.append(Told(head))
+            case ContentPiece(data):
+                assert data, "a piece is never empty"
+                outcome.requests[-1].content += data
+            case EndOfRequest():
+                outcome.requests[-1].whole = True
+                outcome.requests[-1].trailers = reader.trailers
+                reader.renew()
+
+
+def read(pieces: Iterable[bytes], *, bound: Bound | None = None, config: Config = SMALL) -> Outcome:
+    """Feed the pieces, then the peer's end, and tell what came of it."""
+    reader = (bound or bound_to("sealed")).make_reader(config)
+    outcome = Outcome([], reader.state)
+    try:
+        for piece in pieces:
+            if piece:
+                reader.receive(piece)
+                pump(reader, outcome)
+        reader.receive(b"")
+        pump(reader, outcome)
+    except ProtocolError as error:
+        outcome.status, outcome.message = error.status, str(error)
+    outcome.state = reader.state
+    return outcome
+
+
+def split_at(data: bytes, cuts: Iterable[int]) -> list[bytes]:
+    """The pieces of `data` between sorted cuts."""
+    marks = [0, *sorted(cuts), len(data)]
+    return [data[a:b] for a, b in itertools.pairwise(marks)]

@@ -1,0 +1,145 @@
+"""The corpus: what is on the wire beside what it means, whole and in every pair of pieces.
+
+tests/corpus/README.md says how a file and its expectation look.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.http1.events import ENDED_BETWEEN, ENDED_WITHIN
+from server.http1.messages import Field, Fields, RequestHead
+from statemachine._generated import RequestState
+from tests.http1.talk import Bound, Told, bound_to, read, split_at
+
+CORPUS = Path(__file__).parent.parent / "corpus"
+
+Json = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    wire: bytes
+    expected: Json
+
+
+def cases(kind: str) -> list[Case]:
+    return [
+        Case(
+            f"{kind}/{path.stem}",
+            path.read_bytes(),
+            json.loads(path.with_suffix(".json").read_text()),
+        )
+        for path in sorted((CORPUS / kind).glob("*.http"))
+    ]
+
+
+VALID, INVALID = cases("valid"), cases("invalid")
+BOTH = VALID + INVALID
+
+
+def params(some: list[Case]) -> list[object]:
+    return [
+        pytest.param(one, id=one.name, marks=pytest.mark.rfc(one.expected["rfc"])) for one in some
+    ]
+
+
+def told(expected: Json) -> Told:
+    """A request of an expectation file; what it leaves out is as most requests have it."""
+    target = cast("str", expected["target"])
+    head = RequestHead(
+        method=cast("str", expected["method"]),
+        target=target,
+        path=cast("str", expected.get("path", target)),
+        query=cast("str", expected.get("query", "")),
+        authority=cast("str", expected.get("authority", "a")),
+        minor=cast("int", expected.get("minor", 1)),
+        fields=fields(expected["fields"]),
+        content_length=cast("int | None", expected.get("content_length")),
+        chunked=cast("bool", expected.get("chunked", False)),
+        persists=cast("bool", expected.get("persists", True)),
+        expects_continue=cast("bool", expected.get("expects_continue", False)),
+    )
+    content = cast("str", expected.get("content", "")).encode("latin-1")
+    whole = cast("bool", expected.get("whole", True))
+    return Told(head, content, fields(expected.get("trailers", [])), whole)
+
+
+def fields(lines: object) -> Fields:
+    return Fields(tuple(cast("Field", tuple(line)) for line in cast("list[list[str]]", lines)))
+
+
+def test_the_corpus_is_all_there() -> None:
+    for kind, least in (("valid", 60), ("invalid", 120)):
+        wires = {path.stem for path in (CORPUS / kind).glob("*.http")}
+        expectations = {path.stem for path in (CORPUS / kind).glob("*.json")}
+        assert wires == expectations
+        assert len(wires) >= least
+    assert all(one.expected["why"] for one in BOTH)
+
+
+@pytest.mark.parametrize("case", params(VALID))
+def test_valid(case: Case, bound: Bound) -> None:
+    outcome = read([case.wire], bound=bound)
+    assert outcome.message == ""
+    assert outcome.requests == [told(one) for one in cast("list[Json]", case.expected["requests"])]
+    within = case.expected.get("end", "between") == "within"
+    assert outcome.ended == (ENDED_WITHIN if within else ENDED_BETWEEN)
+    assert outcome.state is (RequestState.INCOMPLETE if within else RequestState.ENDED)
+
+
+@pytest.mark.parametrize("case", params(INVALID))
+def test_invalid(case: Case, bound: Bound) -> None:
+    outcome = read([case.wire], bound=bound)
+    assert (outcome.status, outcome.state) == (case.expected["status"], RequestState.REFUSED)
+    assert cast("str", case.expected["message"]) in outcome.message
+    assert outcome.message.isprintable()
+
+
+@pytest.mark.parametrize("case", [pytest.param(one, id=one.name) for one in BOTH])
+def test_every_split_makes_no_difference(case: Case, bound: Bound) -> None:
+    whole = read([case.wire], bound=bound).without_message()
+    for cut in range(1, len(case.wire)):
+        pieces = split_at(case.wire, [cut])
+        assert read(pieces, bound=bound).without_message() == whole, f"split at {cut}"
+
+
+@pytest.mark.parametrize("case", [pytest.param(one, id=one.name) for one in BOTH])
+def test_byte_by_byte_makes_no_difference(case: Case, bound: Bound) -> None:
+    whole = read([case.wire], bound=bound).without_message()
+    assert (
+        read(split_at(case.wire, range(1, len(case.wire))), bound=bound).without_message() == whole
+    )
+
+
+@given(st.data())
+def test_any_split_makes_no_difference(data: st.DataObject) -> None:
+    case = data.draw(st.sampled_from(BOTH))
+    cuts = data.draw(st.lists(st.integers(0, len(case.wire))))
+    bound = bound_to(data.draw(st.sampled_from(("sealed", "stock"))))
+    whole = read([case.wire], bound=bound).without_message()
+    assert read(split_at(case.wire, cuts), bound=bound).without_message() == whole
+
+
+@given(st.data())
+def test_a_spoilt_byte_makes_no_difference_to_that(data: st.DataObject) -> None:
+    """Near misses: a file of the corpus with one byte changed, dropped or doubled, whole and
+    split.
+    """
+    wire = bytearray(data.draw(st.sampled_from([one.wire for one in BOTH if one.wire])))
+    place = data.draw(st.integers(0, len(wire) - 1))
+    put = data.draw(st.sampled_from([b"", b"\r", b"\n", b"\0", b" ", b":", b"0", b"\xff", b"\r\n"]))
+    wire[place : place + data.draw(st.integers(0, 1))] = put
+    spoilt = bytes(wire)
+    cuts = data.draw(st.lists(st.integers(0, len(spoilt))))
+    whole = read([spoilt]).without_message()
+    assert read(split_at(spoilt, cuts)).without_message() == whole
+    assert read(split_at(spoilt, range(len(spoilt)))).without_message() == whole

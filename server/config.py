@@ -7,7 +7,7 @@ generated from these fields: `head_bytes_max` is `--head-bytes-max`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
@@ -125,6 +125,11 @@ class Config:
     accept_pause_seconds: float = _limit(
         0.5, "before accepting again when descriptors ran out", least=0.001
     )
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Config:
+        """A Config from settings by name; the others keep their defaults. Raises ConfigError."""
+        return cls(**settings)
 
     def __post_init__(self) -> None:
         for one in dataclasses.fields(self):

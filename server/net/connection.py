@@ -1,0 +1,136 @@
+"""A connection: what its owner needs to serve it, and the sending that every owner does alike.
+
+A state is an owner: the spec's table (spec/connection.toml) says which thread may touch this object
+in which state, and nothing else does. The reactor's steps are in `reactor`, the worker's in
+`exchange`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from server.errors import ContentError
+from server.http1.messages import FileRegion, Request, RequestHead
+from server.http1.reader import RequestReader
+from server.http1.writer import ResponseWriter
+from server.net.pool import Job
+from server.net.timers import NOT_WATCHED
+from server.net.transport import Transport
+from statemachine._generated import ConnectionMachine, ConnectionState, RequestState
+
+
+class Connection(ConnectionMachine):
+    """One accepted connection.
+
+    Times are seconds of the monotonic clock: `deadline` is when the present state has lasted too
+    long, written by the owner before the hand-over; `began` is when the request's first bytes were
+    read. `outgoing` is what is decided and not yet sent. `answer` is what has been promised to the
+    peer for the request under way.
+    """
+
+    __slots__ = (
+        "answer",
+        "began",
+        "content",
+        "deadline",
+        "head",
+        "job",
+        "outgoing",
+        "reader",
+        "tick",
+        "transport",
+    )
+
+    def __init__(self, transport: Transport, reader: RequestReader) -> None:
+        self.state = ConnectionState.PARKED
+        self.transport = transport
+        self.reader = reader
+        self.deadline = 0.0
+        self.tick = NOT_WATCHED
+        self.began = 0.0
+        self.head: RequestHead | None = None
+        self.content: list[bytes] = []
+        self.job: Job | None = None
+        self.outgoing: deque[bytes | memoryview | FileRegion] = deque()
+        self.answer: Answer | None = None
+
+    def request_began(self) -> bool:
+        return self.reader.state in (RequestState.HEAD, RequestState.CONTENT)
+
+    def persists(self) -> bool:
+        return self.answer is not None and self.answer.writer.persists
+
+    def begin_request(self, now: float) -> None:
+        """Forget the request before: the next bytes are another one's, read at `now`."""
+        self.began = now
+        self.head = None
+        self.job = None
+        if self.content:
+            self.content = []
+
+    def take_request(self) -> Request:
+        """The request that is complete now; the connection keeps nothing of it but its head."""
+        assert self.head is not None
+        content, self.content = self.content, []
+        return Request(
+            self.head,
+            content[0] if len(content) == 1 else b"".join(content),
+            self.reader.trailers,
+            self.transport.peer,
+            self.transport.local,
+        )
+
+    def send(self, turn_bytes_max: int) -> bool:
+        """Send what the kernel takes, up to about `turn_bytes_max`. True: nothing is left.
+
+        Raises OSError when the peer has failed, ContentError when a file ended too early.
+        """
+        outgoing, room = self.outgoing, turn_bytes_max
+        while outgoing and room > 0:
+            piece = outgoing[0]
+            sent = self._send_region(piece) if isinstance(piece, FileRegion) else self._send(piece)
+            if sent == 0:
+                return False
+            room -= sent
+        return not outgoing
+
+    def _send(self, piece: bytes | memoryview) -> int:
+        sent = self.transport.send(piece)
+        if sent == len(piece):
+            self.outgoing.popleft()
+        elif sent:
+            self.outgoing[0] = memoryview(piece)[sent:]
+        return sent
+
+    def _send_region(self, region: FileRegion) -> int:
+        sent = self.transport.send_file(region.descriptor, region.offset, region.size)
+        assert self.answer is not None
+        if sent is None:
+            self.answer.writer.failed()
+            raise ContentError(f"the file ended {region.size} bytes before its response did")
+        self.answer.writer.count(sent)
+        region.offset += sent
+        region.size -= sent
+        if not region.size:
+            self.outgoing.popleft()
+            region.close()
+            self.answer.writer.end()
+        return sent
+
+    def drop_outgoing(self) -> None:
+        """Forget what is not sent, and close its files."""
+        for piece in self.outgoing:
+            if isinstance(piece, FileRegion):
+                piece.close()
+        self.outgoing.clear()
+
+
+class Answer:
+    """What has been promised to the peer: `writer` framed it, and holds us to it."""
+
+    __slots__ = ("size", "status", "writer")
+
+    def __init__(self, writer: ResponseWriter, *, status: int, size: int) -> None:
+        self.writer = writer
+        self.status = status
+        self.size = size

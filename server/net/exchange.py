@@ -1,0 +1,148 @@
+"""The desk: where a worker answers one request.
+
+An `Exchange` is the job that a complete request becomes. It makes the connection the worker's own,
+calls the handler, sends what the kernel takes at once, and hands the connection to the reactor
+again, in the state that says what is left to do. It never waits for the peer.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from server.errors import ContentError
+from server.http1.messages import Request, Response
+from server.net.connection import Connection
+from server.net.poller import READ
+from server.net.pool import Job
+from server.net.rooms import Rooms
+from statemachine._generated import ConnectionState, RequestState, ServerState
+
+LOG = logging.getLogger("interlock.exchange")
+
+Handler = Callable[[Request], Response]
+
+
+class Returns(Protocol):
+    """What the reactor takes back. Threads: any."""
+
+    def hand_back(self, connection: Connection) -> None:
+        """Look at this connection again; its state says why."""
+
+    def sweep(self) -> None:
+        """Look at all parked connections again: the server has begun to drain."""
+
+
+class Desk:
+    """What all exchanges of one server share.
+
+    Threads: every worker. Nothing here changes after the start.
+    """
+
+    def __init__(self, handler: Handler, rooms: Rooms, returns: Returns) -> None:
+        self._handler = handler
+        self._returns = returns
+        self._responder = rooms.responder
+        self._clock = rooms.clock
+        self._poller = rooms.poller
+        self._lifecycle = rooms.lifecycle
+        self._idle_seconds = rooms.patience.request[RequestState.AWAITED]
+        self._send_turn_bytes_max = rooms.config.send_turn_bytes_max
+
+    def hand_back(self, connection: Connection) -> None:
+        """Let the reactor look at a connection that is no worker's any more."""
+        self._returns.hand_back(connection)
+
+    def serve(self, connection: Connection) -> None:
+        """Answer the request of a connection that is EXCHANGING, and hand the connection back."""
+        self._frame(connection, self._answer(connection.take_request()))
+        try:
+            sent = connection.send(self._send_turn_bytes_max)
+        except ContentError as error:
+            LOG.error("the response was cut: %s", error)
+            connection.response_broken()
+            self._returns.hand_back(connection)
+        except OSError:
+            connection.peer_failed()
+            self._returns.hand_back(connection)
+        else:
+            if sent:
+                self._finish(connection)
+            else:
+                connection.send_blocked()
+                self._returns.hand_back(connection)
+
+    def _answer(self, request: Request) -> Response:
+        try:
+            return self._handler(request)
+        except BaseException:  # SystemExit and the like end the exchange, never the worker
+            LOG.exception("the handler raised: %s %s", request.head.method, request.head.target)
+            return Response(500)
+
+    def _frame(self, connection: Connection, response: Response) -> None:
+        try:
+            self._responder.frame(connection, response)
+        except ContentError as error:
+            LOG.error("the handler's response cannot be sent: %s", error)
+            self._responder.frame_error(connection, 500, "The server made a mistake.")
+
+    def _finish(self, connection: Connection) -> None:
+        """Every byte is with the kernel: hand the connection over by its state."""
+        self._responder.log(connection)
+        reader, descriptor = connection.reader, connection.transport.descriptor
+        if not connection.persists():
+            connection.response_sent()
+            self._returns.hand_back(connection)
+            return
+        reader.renew()
+        pipelined = reader.has_leftover
+        connection.deadline = self._clock.monotonic() + self._idle_seconds
+        # The state is the hand-over: after this arrow the connection is the reactor's, and nothing
+        # of it is touched here any more. Arming its descriptor only makes the reactor look.
+        connection.response_sent()
+        if pipelined:
+            self._returns.hand_back(connection)
+            return
+        self._poller.arm(descriptor, READ)
+        # A drain that began while this response was promised to persist may have looked for parked
+        # connections before this one was. It began before this line, then, and we see it; or it
+        # begins after it, and sees the connection.
+        if self._lifecycle.state is not ServerState.SERVING:
+            self._returns.sweep()
+
+
+class Exchange(Job):
+    """One complete request, as a job."""
+
+    __slots__ = ("connection", "desk")
+
+    def __init__(self, connection: Connection, desk: Desk) -> None:
+        super().__init__()
+        self.connection = connection
+        self.desk = desk
+
+    def run(self) -> None:
+        connection = self.connection
+        connection.taken()
+        try:
+            self.desk.serve(connection)
+        except BaseException:
+            self._give_up()
+            raise
+
+    def dropped(self, error: BaseException | None) -> None:
+        """Withdrawn: the reactor sheds what is still QUEUED. Abandoned: nobody else can end it."""
+        if error is None:
+            self.desk.hand_back(self.connection)
+        else:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """A mistake of our own: the connection must not stay with a worker that is done with it."""
+        connection = self.connection
+        # The mistake may have come after the hand-over, when the next request of the connection is
+        # with another worker already: then its job is another, and nothing here is ours.
+        if connection.job is self and connection.state is ConnectionState.EXCHANGING:
+            connection.response_broken()
+            self.desk.hand_back(connection)

@@ -1,0 +1,152 @@
+"""The selector, seen as what the reactor needs: one event per arming.
+
+`arm` is the hand-over of a connection to the reactor: it may be called from any thread, and the
+event that it asks for comes once. Until it is armed again, a descriptor is silent. Arming asks the
+kernel about the present, so that nothing that came in between is lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import selectors
+import socket
+from collections import deque
+from typing import Protocol
+
+READ = 1
+WRITE = 2
+
+
+class Poller(Protocol):
+    """Threads: `arm` and `wake` from any; the rest from the reactor's alone."""
+
+    def add(self, descriptor: int) -> None:
+        """Make a descriptor known, and arm it for reading."""
+
+    def arm(self, descriptor: int, what: int) -> None:
+        """Ask for one event: READ or WRITE. A descriptor that is closed by now is passed over."""
+
+    def disarm(self, descriptor: int) -> None:
+        """Ask for none, and forget the descriptor, before it is closed."""
+
+    def poll(self, timeout_seconds: float | None) -> list[int]:
+        """Wait for events; the descriptors that are ready. Returns early after `wake`."""
+
+    def wake(self) -> None:
+        """Make the present or the next `poll` return."""
+
+    def close(self) -> None: ...
+
+
+class EpollPoller:
+    """Linux: one-shot registrations, armed by one system call from whichever thread."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll.register(self._bell, select.EPOLLIN)
+        self._masks = {
+            READ: select.EPOLLIN | select.EPOLLONESHOT,
+            WRITE: select.EPOLLOUT | select.EPOLLONESHOT,
+        }
+
+    def add(self, descriptor: int) -> None:
+        self._epoll.register(descriptor, self._masks[READ])
+
+    def arm(self, descriptor: int, what: int) -> None:
+        # A worker arms right after the state has made the connection the reactor's, which may have
+        # closed it since, or even given its number to a newcomer. The first is an error here; the
+        # second makes one spurious event, which the newcomer's state answers.
+        with contextlib.suppress(OSError):
+            self._epoll.modify(descriptor, self._masks[what])
+
+    def disarm(self, descriptor: int) -> None:
+        self._epoll.unregister(descriptor)
+
+    def poll(self, timeout_seconds: float | None) -> list[int]:
+        ready = [pair[0] for pair in self._epoll.poll(timeout_seconds)]
+        if self._bell in ready:
+            ready.remove(self._bell)
+            os.eventfd_read(self._bell)
+        return ready
+
+    def wake(self) -> None:
+        os.eventfd_write(self._bell, 1)
+
+    def close(self) -> None:
+        self._epoll.close()
+        os.close(self._bell)
+
+
+class SelectorPoller:
+    """Elsewhere: the platform's best selector, which only the reactor touches.
+
+    Other threads leave their armings in a queue and wake the reactor, which applies them.
+    """
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._wanted: deque[tuple[int, int]] = deque()
+        self._bell_out, self._bell_in = socket.socketpair()
+        for end in (self._bell_out, self._bell_in):
+            end.setblocking(False)
+        self._selector.register(self._bell_out, selectors.EVENT_READ)
+        self._known: set[int] = set()
+
+    def add(self, descriptor: int) -> None:
+        self._known.add(descriptor)
+        self._selector.register(descriptor, selectors.EVENT_READ)
+
+    def arm(self, descriptor: int, what: int) -> None:
+        self._wanted.append((descriptor, what))
+        self.wake()
+
+    def disarm(self, descriptor: int) -> None:
+        self._known.discard(descriptor)
+        if descriptor in self._selector.get_map():
+            self._selector.unregister(descriptor)
+
+    def poll(self, timeout_seconds: float | None) -> list[int]:
+        self._apply()
+        ready = [key.fd for key, _ in self._selector.select(timeout_seconds)]
+        if self._bell_out.fileno() in ready:
+            ready.remove(self._bell_out.fileno())
+            self._silence()
+        for descriptor in ready:
+            self._selector.unregister(descriptor)
+        return ready
+
+    def wake(self) -> None:
+        # Where the bell is full, so many wake-ups are under way that one more says nothing new.
+        with contextlib.suppress(BlockingIOError):
+            self._bell_in.send(b"!")
+
+    def close(self) -> None:
+        self._selector.close()
+        self._bell_in.close()
+        self._bell_out.close()
+
+    def _silence(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while self._bell_out.recv(4096):
+                pass
+
+    def _apply(self) -> None:
+        while self._wanted:
+            descriptor, what = self._wanted.popleft()
+            if descriptor not in self._known:
+                continue
+            event = selectors.EVENT_READ if what == READ else selectors.EVENT_WRITE
+            if descriptor in self._selector.get_map():
+                self._selector.modify(descriptor, event)
+            else:
+                self._selector.register(descriptor, event)
+
+
+def best_poller() -> Poller:
+    """The best that the platform has."""
+    return (
+        EpollPoller() if hasattr(select, "epoll") and hasattr(os, "eventfd") else SelectorPoller()
+    )

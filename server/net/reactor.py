@@ -1,0 +1,257 @@
+"""The reactor: one thread that owns the selector, and every connection that waits for its peer.
+
+It never waits for anything but its selector. Three things bring a connection to its attention: its
+descriptor is ready, a worker handed it back, or its deadline passed. For each there is a table from
+the connection's state to a step (`reading`, `sending`). States that the reactor does not own have
+no step: such a call is late or spurious, and the owner will act.
+
+Threads: `hand_back`, `sweep` and `ask` from any; all else from the reactor's own.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+
+from server.net.connection import Connection
+from server.net.deadlines import Deadlines
+from server.net.listener import OutOfRoom
+from server.net.poller import READ
+from server.net.reading import Reading
+from server.net.rooms import Rooms
+from server.net.sending import Sending
+from statemachine._generated import ConnectionState, ListenerState, RequestState
+
+LOG = logging.getLogger("interlock.reactor")
+
+ACCEPT_BATCH = 64
+"""Newcomers taken in before those who are here already have their turn."""
+
+PARKED = ConnectionState.PARKED
+QUEUED = ConnectionState.QUEUED
+EXCHANGING = ConnectionState.EXCHANGING
+FLUSHING = ConnectionState.FLUSHING
+LINGERING = ConnectionState.LINGERING
+CLOSED = ConnectionState.CLOSED
+
+Step = Callable[[Connection], None]
+
+
+class Reactor:
+    """Guarantees: a connection is in `connections` from accept to close; each is closed once.
+
+    `emptied` is called, on the reactor's thread, when the server no longer accepts and the last
+    connection has been closed; perhaps more than once.
+    """
+
+    def __init__(self, rooms: Rooms, *, emptied: Callable[[], None]) -> None:
+        self.connections: dict[int, Connection] = {}
+        self._config = rooms.config
+        self._makers = rooms.makers
+        self._poller = rooms.poller
+        self._listener = rooms.listener
+        self._pool = rooms.pool
+        self._responder = rooms.responder
+        self._emptied = emptied
+        self._returned: deque[Connection] = deque()
+        self._asked: deque[Callable[[], None]] = deque()
+        self._deadlines = deadlines = Deadlines(rooms.clock, rooms.patience)
+        sending = Sending(
+            rooms,
+            deadlines=deadlines,
+            bury=self._bury,
+            hand_back=self.hand_back,
+        )
+        reading = Reading(rooms, deadlines=deadlines, sending=sending, bury=self._bury)
+        self._on_ready: dict[ConnectionState, Step] = {
+            PARKED: reading.read,
+            FLUSHING: sending.flush,
+            LINGERING: sending.drop_input,
+        }
+        self._on_return: dict[ConnectionState, Step] = {
+            PARKED: reading.read_on,
+            QUEUED: reading.shed_withdrawn,
+            FLUSHING: sending.await_writable,
+            LINGERING: sending.linger,
+            CLOSED: self._bury,
+        }
+        self._on_deadline: dict[ConnectionState, Step] = {
+            PARKED: reading.lose_patience,
+            QUEUED: reading.withdraw,
+            FLUSHING: sending.expire,
+            LINGERING: sending.expire,
+        }
+
+    # --- from any thread --------------------------------------------------------------------
+
+    def hand_back(self, connection: Connection) -> None:
+        """Look at this connection: its state says what is to be done."""
+        self._returned.append(connection)
+        self._poller.wake()
+
+    def ask(self, what: Callable[[], None]) -> None:
+        """Call `what` on the reactor's thread, soon."""
+        self._asked.append(what)
+        self._poller.wake()
+
+    def sweep(self) -> None:
+        """Shorten the patience with idle connections, once more: one has just been parked."""
+        self.ask(self._hurry_idle)
+
+    # --- the loop ---------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Begin to accept."""
+        self._poller.add(self._listener.descriptor)
+        self._listener.opened()
+
+    def poll_once(self) -> None:
+        """Wait for the next thing to happen, and do all that there is to do."""
+        waiting = self._returned or self._asked
+        ready = self._poller.poll(0.0 if waiting else self._deadlines.seconds_to_next())
+        self._deadlines.tick()
+        for descriptor in ready:
+            connection = self.connections.get(descriptor)
+            if connection is not None:
+                self._take(self._on_ready, connection)
+            elif descriptor == self._listener.descriptor:
+                self._accept()
+        while self._returned:
+            self._take(self._on_return, self._returned.popleft())
+        while self._asked:
+            self._asked.popleft()()
+        for timed in self._deadlines.due():
+            if isinstance(timed, Connection):
+                self._check_deadline(timed)
+            else:
+                self._end_pause()
+
+    def _take(self, steps: Mapping[ConnectionState, Step], connection: Connection) -> None:
+        """Take the state's step. A mistake of ours costs this connection, never the reactor."""
+        step = steps.get(connection.state)
+        if step is None:
+            return
+        try:
+            step(connection)
+        except Exception:
+            LOG.exception("a connection from %s was given up", connection.transport.peer)
+            if connection.state in (PARKED, QUEUED, FLUSHING, LINGERING):
+                connection.cut()
+            self._bury(connection)
+
+    # --- the listener -----------------------------------------------------------------------
+
+    def _accept(self) -> None:
+        if self._listener.state is not ListenerState.ACCEPTING:
+            return
+        try:
+            for _ in range(ACCEPT_BATCH):
+                if not self._welcome():
+                    break
+                if len(self.connections) >= self._config.connections_max:
+                    self._listener.cap_reached()
+                    return
+        except OutOfRoom as error:
+            LOG.warning("not accepting for a while: %s", error)
+            self._listener.descriptors_ran_out()
+            self._listener.deadline = self._deadlines.now + self._config.accept_pause_seconds
+            self._deadlines.watch(self._listener)
+            return
+        self._poller.arm(self._listener.descriptor, READ)
+
+    def _welcome(self) -> bool:
+        """Accept one newcomer; False when nobody waits. Raises OutOfRoom."""
+        transport = self._listener.accept()
+        if transport is None:
+            return False
+        connection = self._makers.connection(transport, self._makers.reader())
+        self.connections[transport.descriptor] = connection
+        self._deadlines.begin(connection, RequestState.AWAITED)
+        self._poller.add(transport.descriptor)
+        return True
+
+    def _end_pause(self) -> None:
+        if self._listener.state is ListenerState.PAUSED:
+            self._listener.pause_ended()
+            self._poller.arm(self._listener.descriptor, READ)
+
+    # --- deadlines and the end --------------------------------------------------------------
+
+    def _check_deadline(self, connection: Connection) -> None:
+        if connection.state in self._on_deadline and connection.deadline <= self._deadlines.now:
+            self._take(self._on_deadline, connection)
+        # A worker may move the state while we look: CLOSED here means closed for good, and any
+        # other answer only decides how soon we look again.
+        state = connection.state
+        if state in (PARKED, FLUSHING, LINGERING):
+            self._deadlines.watch(connection)
+        elif state is not CLOSED:
+            self._deadlines.glance(connection)
+
+    def _bury(self, connection: Connection) -> None:
+        """Give a CLOSED connection's descriptor back."""
+        descriptor = connection.transport.descriptor
+        if self.connections.get(descriptor) is not connection:
+            return
+        if connection.outgoing:
+            self._responder.log(connection, cut=True)
+        del self.connections[descriptor]
+        connection.drop_outgoing()
+        self._poller.disarm(descriptor)
+        connection.transport.close()
+        if self._listener.state is ListenerState.FULL:
+            self._listener.room_made()
+            self._poller.arm(self._listener.descriptor, READ)
+        self._report_if_empty()
+
+    # --- the server's end -------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Accept whom the kernel has greeted already, then nobody; hurry those who are idle."""
+        try:
+            while self._welcome():
+                pass
+        except OutOfRoom as error:
+            LOG.warning("the backlog was not emptied: %s", error)
+        self.close_listener()
+        self._hurry_idle()
+        self._report_if_empty()
+
+    def close_listener(self) -> None:
+        """Stop accepting, whatever the server's phase."""
+        if self._listener.state is not ListenerState.CLOSED:
+            self._listener.closed()
+            self._poller.disarm(self._listener.descriptor)
+            self._listener.close()
+
+    def cut(self) -> None:
+        """Close what the reactor owns, take back what is queued, and break what workers hold."""
+        self.close_listener()
+        self._pool.withdraw_all()
+        for connection in list(self.connections.values()):
+            if connection.state in (PARKED, FLUSHING, LINGERING):
+                connection.cut()
+                self._bury(connection)
+            elif connection.state is EXCHANGING:
+                # Its worker finds the peer gone when it sends; only its owner may move it.
+                try:
+                    connection.transport.abort()
+                except OSError:
+                    LOG.debug("a connection had ended before it was cut", exc_info=True)
+        self._report_if_empty()
+
+    def close(self) -> None:
+        """Give the selector back; the loop has ended."""
+        self._poller.close()
+
+    def _hurry_idle(self) -> None:
+        until = self._deadlines.now + self._config.drain_idle_seconds
+        for connection in list(self.connections.values()):
+            if connection.state is PARKED and connection.reader.state is RequestState.AWAITED:
+                connection.deadline = min(connection.deadline, until)
+                self._deadlines.watch(connection)
+
+    def _report_if_empty(self) -> None:
+        if self._listener.state is ListenerState.CLOSED and not self.connections:
+            self._emptied()

@@ -1,0 +1,164 @@
+"""The waiting room: PARKED connections are read and parsed here until a request is complete.
+
+Also here, for it is the other end of the same hand-over: what becomes of a QUEUED connection that
+no worker takes. Threads: the reactor's alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from server.errors import ProtocolError
+from server.http1.events import END_OF_REQUEST, NEED_DATA, ContentPiece, PeerEnded
+from server.http1.messages import RequestHead
+from server.net.connection import Connection
+from server.net.deadlines import Deadlines
+from server.net.poller import READ
+from server.net.rooms import Rooms
+from server.net.sending import Sending
+from statemachine._generated import (
+    JobState,
+    RequestState,
+    ServerState,
+)
+
+RETRY_AFTER = (("Retry-After", "1"),)
+"""Seconds after which a shed request may do better: the queue moves within one."""
+
+
+class Reading:
+    """Steps of PARKED and QUEUED. `bury` is the reactor's: it closes what is CLOSED."""
+
+    def __init__(
+        self,
+        rooms: Rooms,
+        *,
+        deadlines: Deadlines,
+        sending: Sending,
+        bury: Callable[[Connection], None],
+    ) -> None:
+        self._receive_bytes_max = rooms.config.receive_bytes_max
+        self._poller = rooms.poller
+        self._pool = rooms.pool
+        self._makers = rooms.makers
+        self._responder = rooms.responder
+        self._lifecycle = rooms.lifecycle
+        self._deadlines = deadlines
+        self._sending = sending
+        self._bury = bury
+
+    # --- PARKED: reading --------------------------------------------------------------------
+
+    def read(self, connection: Connection) -> None:
+        """The descriptor is readable."""
+        try:
+            data = connection.transport.receive(self._receive_bytes_max)
+        except OSError:
+            connection.peer_failed()
+            self._bury(connection)
+            return
+        if data is None:
+            self._poller.arm(connection.transport.descriptor, READ)
+            return
+        connection.reader.receive(data)
+        self.read_on(connection)
+
+    def read_on(self, connection: Connection) -> None:
+        """Parse what has been received, until it is a request or no more of it is there."""
+        reader = connection.reader
+        before = reader.state
+        if before is RequestState.AWAITED:
+            connection.begin_request(self._deadlines.now)
+        try:
+            while True:
+                event = reader.next_event()
+                if event is NEED_DATA:
+                    self._await_readable(connection, before)
+                    return
+                if event is END_OF_REQUEST:
+                    self._submit(connection)
+                    return
+                if isinstance(event, RequestHead):
+                    connection.head = event
+                    self._welcome_content(connection, event)
+                elif isinstance(event, ContentPiece):
+                    connection.content.append(event.data)
+                elif isinstance(event, PeerEnded):
+                    connection.peer_ended()
+                    self._bury(connection)
+                    return
+        except ProtocolError as error:
+            self._refuse(connection, error)
+        except OSError:
+            connection.peer_failed()
+            self._bury(connection)
+
+    def _await_readable(self, connection: Connection, before: RequestState) -> None:
+        state = connection.reader.state
+        if state is not before:
+            # A deadline is for the whole phase: it moves when the phase does, never with a byte.
+            self._deadlines.begin(connection, state)
+        else:
+            self._deadlines.watch(connection)
+        self._poller.arm(connection.transport.descriptor, READ)
+
+    def _welcome_content(self, connection: Connection, head: RequestHead) -> None:
+        """100 (Continue), unless some of the content has come without it (RFC 9110 10.1.1)."""
+        if head.expects_continue and not connection.reader.has_leftover:
+            connection.transport.send(self._responder.interim(connection))
+
+    def _submit(self, connection: Connection) -> None:
+        self._deadlines.begin_queueing(connection)
+        connection.job = job = self._makers.exchange(connection)
+        connection.request_received()
+        # From here on a worker may own the connection, unless the pool refuses the job.
+        if not self._pool.offer(job):
+            self._shed(connection)
+
+    def _refuse(self, connection: Connection, error: ProtocolError) -> None:
+        connection.request_refused()
+        self._responder.frame_error(connection, error.status, str(error))
+        self._sending.begin(connection)
+
+    # --- QUEUED: no worker came -------------------------------------------------------------
+
+    def withdraw(self, connection: Connection) -> None:
+        """The request waited too long. Whoever wins the job owns the connection."""
+        assert connection.job is not None
+        self._pool.withdraw(connection.job)
+
+    def shed_withdrawn(self, connection: Connection) -> None:
+        """The job came back without having run: too late, or the pool broke."""
+        # Only the job's own state says that no worker has it: a stale call finds another job there.
+        assert connection.job is not None
+        if connection.job.state is JobState.WITHDRAWN:
+            self._shed(connection)
+
+    def _shed(self, connection: Connection) -> None:
+        """Answer that nobody has time: the job was refused or withdrawn, so we own it again."""
+        if self._lifecycle.state is ServerState.CUTTING:
+            connection.cut()
+            self._bury(connection)
+            return
+        connection.shed()
+        assert connection.head is not None
+        self._responder.frame_error(
+            connection,
+            503,
+            "All workers are busy. Please try again soon.",
+            fields=RETRY_AFTER,
+            persists=True,
+        )
+        self._sending.begin(connection)
+
+    # --- PARKED: the deadline -------------------------------------------------------------------
+
+    def lose_patience(self, connection: Connection) -> None:
+        """408 for a request that does not come to its end; silence for one that never began."""
+        if connection.request_began():
+            connection.deadline_passed()
+            self._responder.frame_error(connection, 408, "The request took too long to come.")
+            self._sending.begin(connection)
+        else:
+            connection.deadline_passed()
+            self._bury(connection)

@@ -1,0 +1,139 @@
+"""Responses become bytes here, for whoever owns the connection: a worker or the reactor.
+
+Threads: any; all that is written belongs to the connection, whose owner calls.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from server.clock import Clock, DateCache
+from server.errors import ContentError
+from server.http1.messages import FileRegion, Response
+from server.http1.writer import ResponseWriter
+from server.net.access_log import AccessLog
+from server.net.connection import Answer, Connection
+from server.net.log_format import CUT, Entry
+from statemachine._generated import ResponseState, ServerMachine, ServerState
+
+LOG = logging.getLogger("interlock.responder")
+
+JOINED_BYTES_MAX = 64 * 1024
+"""Content up to this size is joined to its head, so that one system call sends both."""
+
+
+class ErrorPage(Protocol):
+    """Makes the page for an error: its status and a sentence for the reader."""
+
+    def __call__(
+        self, status: int, detail: str, *, fields: tuple[tuple[str, str], ...] = ()
+    ) -> Response: ...
+
+
+class Responder:
+    """Frames responses and logs how they ended.
+
+    `lifecycle` is the server's machine, which is read and never moved here: outside SERVING no
+    connection is promised another request.
+    """
+
+    def __init__(
+        self,
+        writer_type: Callable[[object], ResponseWriter],
+        *,
+        clock: Clock,
+        lifecycle: ServerMachine,
+        error_page: ErrorPage,
+        access_log: AccessLog | None,
+    ) -> None:
+        self._writer_type = writer_type
+        self._clock = clock
+        self._dates = DateCache(clock)
+        self._lifecycle = lifecycle
+        self._error_page = error_page
+        self._access_log = access_log
+
+    def frame(self, connection: Connection, response: Response) -> None:
+        """Make `response` the connection's outgoing bytes, and decide whether it persists.
+
+        Raises ContentError if the response cannot be framed; nothing has been promised then.
+        """
+        writer = self._writer_for(connection)
+        persists = response.persists and self._lifecycle.state is ServerState.SERVING
+        content = response.content
+        try:
+            start = writer.head_of(response, date=self._dates.now(), persists=persists)
+        except ContentError:
+            discard(response)
+            raise
+        size = content.size if isinstance(content, FileRegion) else len(content)
+        connection.answer = Answer(writer, status=response.status, size=size)
+        if writer.state is ResponseState.COMPLETE:
+            connection.answer.size = 0
+            discard(response)
+            connection.outgoing.append(start)
+        elif isinstance(content, FileRegion):
+            connection.outgoing.extend((start, content))
+        else:
+            body = writer.content(content)
+            writer.end()
+            if len(body) <= JOINED_BYTES_MAX:
+                connection.outgoing.append(start + body)
+            else:
+                connection.outgoing.extend((start, body))
+
+    def _writer_for(self, connection: Connection) -> ResponseWriter:
+        """The writer that has framed an interim response to this request, or a new one."""
+        answer = connection.answer
+        if answer is not None and answer.writer.state is ResponseState.PENDING:
+            return answer.writer
+        return self._writer_type(connection.head)
+
+    def frame_error(
+        self,
+        connection: Connection,
+        status: int,
+        detail: str,
+        *,
+        fields: tuple[tuple[str, str], ...] = (),
+        persists: bool = False,
+    ) -> None:
+        """The same for an error page."""
+        page = self._error_page(status, detail, fields=fields)
+        page.persists = persists
+        self.frame(connection, page)
+
+    def interim(self, connection: Connection) -> bytes:
+        """100 (Continue), for a client that waits for it before it sends its content."""
+        assert connection.head is not None
+        writer = self._writer_type(connection.head)
+        connection.answer = Answer(writer, status=100, size=0)
+        return writer.interim()
+
+    def log(self, connection: Connection, *, cut: bool = False) -> None:
+        """Write the access log's line for the answer that has just ended, well or not."""
+        log, answer, head = self._access_log, connection.answer, connection.head
+        if log is None or answer is None:
+            return
+        seconds = self._clock.monotonic() - connection.began
+        log.record(
+            Entry(
+                peer=connection.transport.peer,
+                local=connection.transport.local,
+                head=head,
+                status=answer.status,
+                size=answer.size,
+                started=self._clock.wall() - seconds,
+                seconds=seconds,
+                end_state=CUT if cut else connection.state.name,
+                persists=not cut and connection.persists(),
+            )
+        )
+
+
+def discard(response: Response) -> None:
+    """Close the file of a response whose content is not sent."""
+    if isinstance(response.content, FileRegion):
+        response.content.close()

@@ -1,0 +1,42 @@
+"""What the rooms of one server are given at its start. Nothing in it changes afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from server.clock import Clock
+from server.config import Config
+from server.http1.reader import RequestReader
+from server.net.connection import Connection
+from server.net.deadlines import Patience
+from server.net.listener import Listener
+from server.net.poller import Poller
+from server.net.pool import Job, Pool
+from server.net.responder import Responder
+from server.net.transport import Transport
+from statemachine._generated import ServerMachine
+
+
+@dataclass(frozen=True, slots=True)
+class Makers:
+    """The bound classes that the reactor makes objects of."""
+
+    connection: Callable[[Transport, RequestReader], Connection]
+    reader: Callable[[], RequestReader]
+    exchange: Callable[[Connection], Job]
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """`lifecycle` is the server's machine: it is read in every room, and moved in none of them."""
+
+    config: Config
+    clock: Clock
+    poller: Poller
+    listener: Listener
+    pool: Pool
+    responder: Responder
+    makers: Makers
+    patience: Patience
+    lifecycle: ServerMachine

@@ -59,15 +59,19 @@ def check(system: System, *, limits: AbstractSet[str] | None = None) -> list[Fin
 def _unreachable_states(system: System) -> Iterator[Finding]:
     for machine in system.machines.values():
         reached = _closure({machine.initial}, ((a.source, a.target) for a in machine.arrows))
-        for name in machine.states.keys() - reached:
-            yield Finding(machine.file, f"state {name}", "unreachable from the initial state")
+        for name in machine.states:
+            if name not in reached:
+                yield Finding(machine.file, f"state {name}", "unreachable from the initial state")
 
 
 def _dead_ends(system: System) -> Iterator[Finding]:
     for machine in system.machines.values():
         alive = _closure(set(machine.final), ((a.target, a.source) for a in machine.arrows))
-        for name in machine.states.keys() - alive:
-            yield Finding(machine.file, f"state {name}", "no way leads from it to a final state")
+        for name in machine.states:
+            if name not in alive:
+                yield Finding(
+                    machine.file, f"state {name}", "no way leads from it to a final state"
+                )
 
 
 def _arrows_out_of_final(system: System) -> Iterator[Finding]:
@@ -102,19 +106,26 @@ def _exclusive(first: Arrow, second: Arrow) -> bool:
 
 
 def _half_guards(system: System) -> Iterator[Finding]:
-    """`unless` alone, and no row for the other answer, would refuse without a word in the table."""
+    """A guard whose other answer no row takes would refuse without a word in the table.
+
+    Under a lock, `when` alone is a claim, which may fail. Elsewhere an event is a fact that has
+    happened already: a guard may choose between two rows, it cannot refuse.
+    """
     for machine in system.machines.values():
         for arrow in machine.arrows:
             others = [a for a in machine.arrows_from(arrow.source, arrow.event) if a is not arrow]
-            if arrow.unless and not others and not _answered_elsewhere(machine, arrow):
-                yield Finding(
-                    machine.file, f"row {arrow.id}", f"no row says what happens when {arrow.unless}"
-                )
+            if others or _answered_elsewhere(machine, arrow):
+                continue
+            place, says = f"row {arrow.id}", "no row says what happens"
+            if arrow.unless:
+                yield Finding(machine.file, place, f"{says} when {arrow.unless}")
+            if arrow.when and machine.driven_by != "lock":
+                yield Finding(machine.file, place, f"{says} unless {arrow.when}")
 
 
 def _answered_elsewhere(machine: MachineSpec, arrow: Arrow) -> bool:
     """Another event of the same state takes the other answer: accepted when, refused unless."""
-    return any(a.when == arrow.unless for a in machine.arrows_from(arrow.source))
+    return any(_exclusive(arrow, other) for other in machine.arrows_from(arrow.source))
 
 
 def _waits(system: System) -> Iterator[Finding]:
@@ -189,6 +200,22 @@ def _words(system: System) -> Iterator[Finding]:
     known = {*vocabulary.guards, *vocabulary.effects, *vocabulary.conditions}
     for name in sorted(known - used) + sorted(vocabulary.deadlines.keys() - deadlines):
         yield Finding("vocabulary.toml", name, "no row and no state uses it")
+
+
+def _methods(system: System) -> Iterator[Finding]:
+    """One method cannot answer two words, and none can be an event's: the event would hide it."""
+    words = system.vocabulary
+    for machine in system.machines.values():
+        owners = {event: f"the event {event}" for event in machine.events}
+        for word in (*words.guards.values(), *words.effects.values(), *words.conditions.values()):
+            if word.machine != machine.name:
+                continue
+            if word.python in owners:
+                says = (
+                    f"its method '{word.python}' is {owners[word.python]} of machine {machine.name}"
+                )
+                yield Finding("vocabulary.toml", word.name, says)
+            owners[word.python] = f"the word {word.name}"
 
 
 def _joints(system: System) -> Iterator[Finding]:
@@ -273,6 +300,7 @@ CHECKS: tuple[Callable[[System], Iterator[Finding]], ...] = (
     _waits,
     _owners,
     _words,
+    _methods,
     _joints,
     _properties,
 )

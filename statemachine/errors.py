@@ -18,7 +18,7 @@ class SpecError(StateMachineError):
         self.place = place
         self.expectation = expectation
         where = f"{file}: {place}" if place else file
-        super().__init__(f"{where}: {expectation}")
+        super().__init__(" ".join(f"{where}: {expectation}".split()))
 
 
 class SealError(StateMachineError):

@@ -6,6 +6,7 @@ names that must exist. What a well-formed spec may still get wrong is `checks`' 
 
 from __future__ import annotations
 
+import keyword
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
@@ -33,6 +34,8 @@ Table = Mapping[str, object]
 STATE_NAME = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*\Z")
 EVENT_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*\Z")
 ARROW_ID = re.compile(r"[A-Z]+[1-9][0-9]*\Z")
+TAKEN_NAMES = frozenset({"state", "machine_name", "declared_by_spec"})
+"""What a generated class has already: no event and no word may be called so."""
 
 MACHINE_KEYS = frozenset(
     {"name", "means", "initial", "final", "driven_by", "transitions", "states"}
@@ -67,18 +70,26 @@ def load_system(folder: Path | str | None = None) -> System:
     row = _Row("system.toml", "", top)
     row.only(SYSTEM_KEYS)
     names = row.texts("machines")
+    for name in names:
+        if not EVENT_NAME.match(name):
+            raise row.error(f"'machines' holds '{name}', expected a name in lower_snake_case")
+    _refuse_repeated("system.toml", "machine", [(name, "machines") for name in names])
     vocabulary = _vocabulary(root / "vocabulary.toml")
     machines = {name: load_machine(root / f"{name}.toml") for name in names}
     _refuse_repeated(
         "system.toml", "arrow id", [(a.id, a.machine) for m in machines.values() for a in m.arrows]
     )
+    joints = tuple(_joint(r) for r in row.tables("joint"))
+    properties = tuple(_property(r) for r in row.tables("properties"))
+    _refuse_repeated("system.toml", "id", [(one.id, one.english) for one in properties])
+    _refuse_repeated("system.toml", "id", [(one.id, one.why) for one in joints])
     return System(
         name=row.text("name"),
         folder=str(root),
         machines=machines,
         vocabulary=vocabulary,
-        joints=tuple(_joint(r) for r in row.tables("joint")),
-        properties=tuple(_property(r) for r in row.tables("properties")),
+        joints=joints,
+        properties=properties,
         bounds=_bounds(row.table("bounds")),
     )
 
@@ -161,6 +172,8 @@ class _Row:
         value = self.text(key)
         if not pattern.match(value):
             raise self.error(f"'{key}' is '{value}', expected {form}")
+        if keyword.iskeyword(value) or value in TAKEN_NAMES:
+            raise self.error(f"'{key}' is '{value}', expected a name that is not taken")
         return value
 
     def texts(self, key: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from html import escape
 from typing import Final
 
 from statemachine.model import Arrow, MachineSpec, State, System
-from statemachine.svg import Drawing
+from statemachine.svg import Drawing, room
 
 HEAD: Final = [
     '  bgcolor="transparent"; fontname="Arial"; fontsize=12; pad=0.15;',
@@ -67,7 +67,7 @@ def _node(spec: MachineSpec, state: State) -> str:
     limit = state.deadline or (f"the {state.deadline_of}'s" if state.deadline_of else None)
     if limit:
         label += f'<br/><font point-size="10">≤ {escape(limit)}</font>'
-    classes = ["state", f"owner-{state.owner or 'nobody'}"]
+    classes = ["state", f"owner-{room(state.owner)}"]
     rim = ""
     if state.name == spec.initial:
         classes.append("initial")
@@ -99,7 +99,7 @@ def _edge(arrow: Arrow) -> str:
 
 def _legend(spec: MachineSpec) -> tuple[tuple[str, str], ...]:
     owners = dict.fromkeys(state.owner for state in spec.states.values() if state.owner)
-    return (*((name, f"owner: {name}") for name in owners), ("nobody", "over"))
+    return (*((room(name), f"owner: {name}") for name in owners), ("nobody", "over"))
 
 
 # --- the system --------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ def system_drawing(system: System) -> Drawing:
             **{f"machine-{m.name}": f"{m.name}: {m.means}" for m in system.machines.values()},
             **{f"joint-{j.id}": f"{j.id}, under the {j.under}: {j.why}" for j in system.joints},
         },
-        legend=tuple((name, f"owner: {name}") for name in rooms),
+        legend=tuple((room(name), f"owner: {name}") for name in rooms),
     )
 
 
@@ -144,8 +144,8 @@ def _walk(spec: MachineSpec) -> Iterator[str]:
     yield '  id="walk"; style="invis";'
     for owner in dict.fromkeys(state.owner for state in spec.states.values() if state.owner):
         yield f"  subgraph {quoted('cluster_' + owner)} {{"
-        yield f'    id="room-{owner}"; class="room owner-{owner}"; label={quoted(owner)};'
-        yield '    style="rounded"; margin=12;'
+        yield f'    id="room-{room(owner)}"; class="room owner-{room(owner)}";'
+        yield f'    label={quoted(owner)}; style="rounded"; margin=12;'
         yield from (_node(spec, s) for s in spec.states.values() if s.owner == owner)
         yield "  }"
     yield from (_node(spec, s) for s in spec.states.values() if not s.owner)
@@ -193,7 +193,7 @@ def _joints(system: System) -> Iterator[str]:
     for joint in system.joints:
         here = quoted("joint " + joint.id)
         yield (
-            f'  {here} [id="joint-{joint.id}", class="joint", shape=ellipse, style="", '
+            f'  {here} [id={quoted("joint-" + joint.id)}, class="joint", shape=ellipse, style="", '
             f"label={quoted(joint.id)}];"
         )
         for number, group in enumerate(joint.groups):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from statemachine.model import MachineSpec
-from statemachine.svg import NOBODY, ROOMS
+from statemachine.svg import NOBODY, ROOMS, room
 
 
 def diagram(spec: MachineSpec) -> str:
@@ -11,7 +11,7 @@ def diagram(spec: MachineSpec) -> str:
     lines = ["stateDiagram-v2"]
     owners: dict[str, list[str]] = {}
     for state in spec.states.values():
-        owners.setdefault(state.owner or "nobody", []).append(state.name)
+        owners.setdefault(room(state.owner), []).append(state.name)
         lines.append(f"    {state.name} : {label(state.name)}")
         limit = state.deadline or (f"the {state.deadline_of}'s" if state.deadline_of else None)
         if limit:
@@ -25,8 +25,10 @@ def diagram(spec: MachineSpec) -> str:
     lines += [f"    {name} --> [*]" for name in spec.final]
     for owner, names in owners.items():
         fill, line = ROOMS.get(owner, NOBODY)[:2]
-        lines.append(f"    classDef owner_{owner} fill:{fill},stroke:{line},color:#1c2329")
-        lines.append(f"    class {','.join(names)} owner_{owner}")
+        lines.append(
+            f"    classDef owner_{owner.replace('-', '_')} fill:{fill},stroke:{line},color:#1c2329"
+        )
+        lines.append(f"    class {','.join(names)} owner_{owner.replace('-', '_')}")
     return "\n".join(lines)
 
 

@@ -122,7 +122,7 @@ def _waits(state: State) -> list[str]:
         limit = f"that of the [{state.deadline_of}]({state.deadline_of}.md)"
     if state.then:
         limit += f", then `{state.then}`"
-    return [state.owner or "nobody", state.waits_for or "", limit]
+    return [prose(state.owner or "nobody"), prose(state.waits_for or ""), limit]
 
 
 def _conditions(state: State) -> str:

@@ -50,6 +50,11 @@ class Drawing:
     legend: tuple[tuple[str, str], ...]
 
 
+def room(owner: str | None) -> str:
+    """The class of an owner's colour: its name, in letters that a stylesheet takes."""
+    return re.sub(r"[^a-z0-9]+", "-", (owner or "nobody").lower()).strip("-")
+
+
 def is_current(text: str, drawing: Drawing) -> bool:
     """Whether `text` was drawn from `drawing`, and has not been changed since."""
     found = _SEALS.search(text)

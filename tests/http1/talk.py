@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -117,3 +117,12 @@ def split_at(data: bytes, cuts: Iterable[int]) -> list[bytes]:
     """The pieces of `data` between sorted cuts."""
     marks = [0, *sorted(cuts), len(data)]
     return [data[a:b] for a, b in itertools.pairwise(marks)]
+
+
+def refusal(decision: Callable[[], object]) -> ProtocolError | None:
+    """Why the decision refused what it was given; None if it did not."""
+    try:
+        decision()
+    except ProtocolError as error:
+        return error
+    return None

@@ -79,16 +79,17 @@ def illegal_steps(system: System, steps: Iterable[Step]) -> list[str]:
     An object was not in the arrow's source, or the arrow is not there. Needs nothing but the steps:
     each object starts in its machine's initial state.
     """
-    arrows, states, wrong = system.arrows, dict[int, str](), []
+    arrows, places, wrong = system.arrows, dict[int, Place](), []
     for number, step in enumerate(steps):
-        arrow = arrows.get(step.arrow.id)
-        if arrow is None:
+        arrow = step.arrow
+        if arrows.get(arrow.id) != arrow:
             wrong.append(f"step {number}: {step}: no such arrow")
             continue
-        present = states.setdefault(step.serial, system.machines[arrow.machine].initial)
-        if present != arrow.source:
+        initial = Place(arrow.machine, system.machines[arrow.machine].initial)
+        present = places.setdefault(step.serial, initial)
+        if present != Place(arrow.machine, arrow.source):
             wrong.append(f"step {number}: {step}: the object was in {present}")
-        states[step.serial] = arrow.target
+        places[step.serial] = Place(arrow.machine, arrow.target)
     return wrong
 
 

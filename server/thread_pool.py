@@ -6,6 +6,11 @@
 
 Jobs wait in one unbounded queue and each runs exactly once. At the interpreter's end, what was
 submitted is still run.
+
+A pool does not outlive a fork: in the child none of its threads runs, so that it is broken there,
+and what was submitted is the parent's to run. Make the pool after the fork.
+
+A signal handler must not call a pool: it may interrupt a thread that holds the pool's lock.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ from __future__ import annotations
 import atexit
 import functools
 import itertools
+import os
 import threading
 import weakref
 from collections.abc import Callable
@@ -20,9 +26,10 @@ from concurrent.futures import Executor, Future
 from concurrent.futures.thread import BrokenThreadPool
 from typing import ParamSpec, TypeVar, cast
 
-from server.net.pool import Job, Pool, Threading
+from server.net.pool import Job, Pool
+from server.net.threads import Threading
 from statemachine import Binder, Engine, Hook, load_system
-from statemachine._generated import PoolState
+from statemachine._generated import JobState, PoolState
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,16 +38,51 @@ BROKEN = "a thread's initializer raised, or threads died and none can be had: th
 
 _system = functools.cache(load_system)
 _numbers = itertools.count()
-_living: weakref.WeakSet[Pool] = weakref.WeakSet()
+
+
+class _Register:
+    """The pools whose end the interpreter's own end waits for. Threads: any."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        # None once the interpreter has begun to end: nobody would drain a pool that came later.
+        self._pools: weakref.WeakSet[Pool] | None = weakref.WeakSet()
+
+    def add(self, pool: Pool) -> None:
+        """Raises RuntimeError at the interpreter's end."""
+        with self._lock:
+            if self._pools is None:
+                raise RuntimeError("cannot start a thread pool after interpreter shutdown")
+            self._pools.add(pool)
+
+    def close(self) -> None:
+        """At the interpreter's end: take no more jobs anywhere, and run what was submitted."""
+        with self._lock:
+            pools, self._pools = list(self._pools or ()), None
+        for pool in pools:
+            pool.drain()
+        for pool in pools:
+            pool.join()
+
+    def forget(self) -> None:
+        """In a forked child: the threads are its parent's, and the lock may be held by one."""
+        pools = list(self._pools or ())
+        self._lock, self._pools = threading.Lock(), weakref.WeakSet()
+        for pool in pools:
+            pool.forked()
+
+
+_register = _Register()
 
 
 class ThreadPool(Executor):
-    """`size` threads that run jobs, in the order in which they were submitted.
+    """`size` threads that begin jobs in the order in which they were submitted.
 
     `initializer(*initargs)` runs first on each thread; if it raises, the pool is broken and
     `submit` raises BrokenThreadPool. `engine` and `hook` are those of `statemachine.Binder`;
     `facade` replaces `threading`. Raises ValueError for a size that is not a whole number of at
-    least 1, and TypeError for an initializer that cannot be called.
+    least 1, TypeError for an initializer that cannot be called, and RuntimeError if the system has
+    no thread to give.
     """
 
     def __init__(  # noqa: PLR0913 - the Executor's settings and our own, by keyword
@@ -67,9 +109,9 @@ class ThreadPool(Executor):
             facade=facade,
         )
         self._size = size
-        _living.add(self._pool)
+        _register.add(self._pool)
         # A pool that nobody holds any more lets its threads go, as soon as its jobs are done.
-        weakref.finalize(self, self._pool.drain).atexit = False
+        weakref.finalize(self, self._pool.let_go).atexit = False
         self._pool.start(size)
 
     @property
@@ -98,8 +140,11 @@ class ThreadPool(Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Accept no more jobs; what was submitted still runs, unless `cancel_futures`.
 
-        With `wait`, returns when the last thread has ended.
+        With `wait`, returns when the last thread has ended. Raises RuntimeError, and does nothing,
+        if one of the pool's own jobs would wait for that.
         """
+        if wait and self._pool.is_own_thread():
+            raise RuntimeError("a job cannot wait for its own pool's end: shutdown(wait=False) can")
         self._pool.drain()
         if cancel_futures:
             self._pool.withdraw_all()
@@ -153,24 +198,25 @@ class _Call(Job):
             self.future.set_result(result)
 
     def dropped(self, error: BaseException | None) -> None:
-        if error is not None:
-            self.future.set_exception(error)
-        elif self.pool.state is PoolState.BROKEN:
-            self.future.set_exception(BrokenThreadPool(BROKEN))
-        elif self.future.cancel():
-            self.future.set_running_or_notify_cancel()
+        future = self.future
+        if error is None:
+            if future.cancel():
+                future.set_running_or_notify_cancel()
+            return
+        if self.state is not JobState.ABANDONED:
+            error = BrokenThreadPool(BROKEN)
+        # Its owner may have cancelled it; and a worker may die when the result is there already.
+        if future.running() or (_waits(future) and future.set_running_or_notify_cancel()):
+            future.set_exception(error)
 
 
-def _drain_all() -> None:
-    """At the interpreter's end: take no more jobs anywhere, and run what was submitted."""
-    pools = list(_living)
-    for pool in pools:
-        pool.drain()
-    for pool in pools:
-        pool.join()
+def _waits(future: Future[object]) -> bool:
+    return future.cancelled() or not future.done()
 
 
 # `threading` waits for all threads before `atexit` runs anything, so that threads which wait for
 # jobs must be told earlier. `concurrent.futures` uses the same hook for the same reason; where it
 # is missing, `atexit` with threads that nobody waits for would be the second best.
-getattr(threading, "_register_atexit", atexit.register)(_drain_all)
+getattr(threading, "_register_atexit", atexit.register)(_register.close)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_register.forget)

@@ -9,115 +9,33 @@ Guarantees:
 - a job that was accepted is run by exactly one worker, at most once, or withdrawn by name;
 - a worker sleeps only when no job is queued that another wake-up has not been spent on;
 - whatever a job raises, `BaseException` included, ends the job and not the worker;
-- a worker that dies all the same ends its job with it and is replaced;
-- the pool is STOPPED only when no worker lives and the queue is empty.
+- a worker that dies all the same ends its job with it, hands its wake-up on, and is replaced;
+- the pool is STOPPED only when no worker lives and the queue is empty;
+- a drain ends in STOPPED, also when the pool breaks during it.
 
-Threads: `offer`, `withdraw`, `drain` and `join` may be called from any thread. What ends in
-`_locked` needs the lock held. Jobs run, and are told of their end, outside the lock.
+Threads: `offer`, `withdraw`, `drain` and `join` may be called from any thread, but none of them
+from a signal handler or a finalizer, which may run on a thread that holds the lock: those have
+`let_go`. What ends in `_locked` needs the lock held. Jobs run, and are told of their end, outside
+the lock.
 """
 
 from __future__ import annotations
 
+import _thread
+import contextlib
 import logging
 import threading
 from collections import deque
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Protocol
 
+from server.net.threads import SystemThreading, Thread, Threading
+from server.net.worker import Job, Worker, tell_dropped
 from statemachine import Binder
-from statemachine._generated import JobMachine, JobState, PoolMachine, PoolState, WorkerMachine
+from statemachine._generated import JobState, PoolMachine, PoolState, WorkerState
+
+__all__ = ["Job", "Pool", "Worker"]
 
 LOG = logging.getLogger("interlock.pool")
-
-
-class Lock(AbstractContextManager[object], Protocol):
-    """A lock that any thread may release, like `threading.Lock`."""
-
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool: ...
-    def release(self) -> None: ...
-
-
-class Thread(Protocol):
-    """A thread, like `threading.Thread`."""
-
-    def start(self) -> None: ...
-    def join(self, timeout: float | None = None) -> None: ...
-
-
-class Threading(Protocol):
-    """What the pool takes from `threading`, so that a scheduler under test can slip beneath it."""
-
-    def Lock(self) -> Lock: ...  # noqa: N802 - the name that `threading` gives it
-    def Thread(  # noqa: N802 - the name that `threading` gives it
-        self, *, target: Callable[[], object], name: str, daemon: bool
-    ) -> Thread: ...
-
-
-class SystemThreading:
-    """The operating system's threads."""
-
-    def Lock(self) -> Lock:  # noqa: N802 - see Threading
-        return threading.Lock()
-
-    def Thread(  # noqa: N802 - see Threading
-        self, *, target: Callable[[], object], name: str, daemon: bool
-    ) -> Thread:
-        return threading.Thread(target=target, name=name, daemon=daemon)
-
-
-class Job(JobMachine):
-    """One piece of work. Subclasses say what `run` does, and may hear of it in `dropped`.
-
-    Threads: `run` is called at most once, by the worker that owns the job. `dropped` is called, at
-    most once, by the thread that withdrew the job, or by the one that buries its dead worker.
-    """
-
-    __slots__ = ("pool",)
-    pool: Pool
-
-    def run(self) -> None:
-        """Do the work. Whatever it raises makes the job RAISED, and is logged."""
-
-    def dropped(self, error: BaseException | None) -> None:
-        """The job came to WITHDRAWN, or with `error`, which killed its worker, to ABANDONED."""
-
-    def pool_accepts(self) -> bool:
-        pool = self.pool
-        return pool.state is PoolState.SERVING and len(pool.queue) < pool.queue_jobs_max
-
-
-class Worker(WorkerMachine):
-    """One thread and at most one job.
-
-    `wake` is locked while there is nothing to hear. Whoever takes the worker out of the pool's list
-    of sleepers releases it, once: a wake-up is never lost, and never spent twice.
-    """
-
-    __slots__ = ("job", "name", "pool", "wake")
-
-    def __init__(self, pool: Pool, name: str) -> None:
-        super().__init__()
-        self.pool = pool
-        self.name = name
-        self.job: Job | None = None
-        self.wake = pool.threading.Lock()
-        self.wake.acquire()
-
-    def queue_has_job(self) -> bool:
-        return len(self.pool.queue) > 0
-
-    def no_job_will_come(self) -> bool:
-        return self.pool.state is not PoolState.SERVING and not self.pool.queue
-
-    def owns_job(self) -> bool:
-        return self.job is not None
-
-    def take_job(self) -> None:
-        self.job = self.pool.queue.popleft()
-
-    def drop_job(self) -> None:
-        self.job = None
 
 
 class Pool(PoolMachine):
@@ -176,22 +94,27 @@ class Pool(PoolMachine):
     def start(self, size: int) -> None:
         """Start `size` workers. Raises RuntimeError if the system has no thread to give.
 
-        The workers that were started by then are let go.
+        The workers that were started by then are let go. Also raises RuntimeError after a drain.
         """
+        with self._lock:
+            if self.state is not PoolState.SERVING:
+                raise RuntimeError("a pool that was drained cannot be started")
+            # All are counted before the first one runs: the pool is not STOPPED between two starts.
+            workers = [self._enlist_locked() for _ in range(size)]
         try:
-            for _ in range(size):
-                self._spawn()
-        except RuntimeError:
+            for worker in workers:
+                self._give_thread(worker)
+        except BaseException as error:
+            with self._lock:
+                jobs = [job for worker in workers for job in self._write_off_locked(worker)]
+            tell_dropped(jobs, error)
             self.drain()
             raise
 
     # --- what the outside asks for ----------------------------------------------------------
 
     def offer(self, job: Job) -> bool:
-        """Take the job into the queue.
-
-        False: refused, because the pool is not SERVING or the queue is full.
-        """
+        """Take the job into the queue. False: refused; the pool is not SERVING, or it is full."""
         job.pool = self
         with self._lock:
             if not job.pool_accepts():
@@ -199,9 +122,10 @@ class Pool(PoolMachine):
                 return False
             job.accepted()
             self.queue.append(job)
-            sleeper = self._sleepers.pop() if self._sleepers else None
-        if sleeper is not None:
-            sleeper.wake.release()
+            # Woken under the lock, although outside it would do: a KeyboardInterrupt between the
+            # two would leave a worker asleep that nobody knows of.
+            if self._sleepers:
+                self._sleepers.pop().wake.release()
         return True
 
     def withdraw(self, job: Job) -> bool:
@@ -213,15 +137,14 @@ class Pool(PoolMachine):
                 return False
             self.queue.remove(job)
             job.withdrawn()
-        job.dropped(None)
+        tell_dropped([job], None)
         return True
 
     def withdraw_all(self) -> int:
         """Take every queued job back, oldest first; returns how many there were."""
         with self._lock:
             jobs = self._empty_queue_locked()
-        for job in jobs:
-            job.dropped(None)
+        tell_dropped(jobs, None)
         return len(jobs)
 
     def drain(self) -> None:
@@ -230,13 +153,33 @@ class Pool(PoolMachine):
         May be called again, to no effect.
         """
         with self._lock:
-            if self.state in (PoolState.SERVING, PoolState.BROKEN):
-                self.drain_began()
-            self._rouse_all_locked()
-            self._stop_if_empty_locked()
+            jobs = self._drain_locked()
+        tell_dropped(jobs, RuntimeError("the pool was never started"))
+
+    def let_go(self) -> None:
+        """Drain, now or soon, without waiting for the lock: for finalizers and signal handlers.
+
+        Both may interrupt a thread that holds the lock, which would then wait for itself.
+        """
+        if self._lock.acquire(blocking=False):
+            try:
+                jobs = self._drain_locked()
+            finally:
+                self._lock.release()
+            tell_dropped(jobs, RuntimeError("the pool was never started"))
+            return
+        # `threading.Thread` takes a lock of its own, which the same thread may hold. RuntimeError:
+        # no thread can be had any more. At the interpreter's end somebody else drains the pool.
+        with contextlib.suppress(RuntimeError):
+            _thread.start_new_thread(self.drain, ())
 
     def join(self, timeout_seconds: float | None = None) -> bool:
-        """Wait until the pool is STOPPED and its threads have ended. False: not within the time."""
+        """Wait until the pool is STOPPED and its threads have ended. False: not within the time.
+
+        Raises RuntimeError on a worker of this pool, which would wait for itself.
+        """
+        if self.is_own_thread():
+            raise RuntimeError("a job cannot wait for the end of the pool that runs it")
         if not self._ended.acquire(timeout=-1 if timeout_seconds is None else timeout_seconds):
             return False
         self._ended.release()
@@ -245,54 +188,68 @@ class Pool(PoolMachine):
             thread.join()
         return True
 
+    def forked(self) -> None:
+        """In a forked child, where no worker runs: the pool is BROKEN, and a drain ends at once.
+
+        The jobs are the parent's: nobody is told of them here.
+        """
+        # Copies of what other threads may have held at the moment of the fork.
+        self._lock, self._ended = self.threading.Lock(), self.threading.Lock()
+        for crowd in (self.queue, self.workers, self._sleepers, self._threads):
+            crowd.clear()
+        if self.state is not PoolState.STOPPED:
+            self._ended.acquire()
+            self._break_locked()
+            self._end_if_deserted_locked()
+
+    def is_own_thread(self) -> bool:
+        """Whether the calling thread is one of this pool's workers."""
+        me = threading.get_ident()
+        with self._lock:
+            return any(worker.ident == me for worker in self.workers)
+
     def no_worker_lives(self) -> bool:
         return not self.workers
 
     # --- a worker's life, on its own thread -------------------------------------------------
 
-    def _spawn(self) -> None:
-        """Start one worker. Raises RuntimeError if the system has no thread to give."""
-        with self._lock:
-            worker = self._worker_type(self, f"{self._prefix}_{self._spawned}")
-            self._spawned += 1
-            self.workers.add(worker)
+    def _give_thread(self, worker: Worker) -> None:
+        """Start the worker's thread. Raises RuntimeError if the system has none to give."""
         thread = self.threading.Thread(
             target=lambda: self._live(worker), name=worker.name, daemon=self._daemon
         )
-        try:
-            thread.start()
-        except RuntimeError:
-            with self._lock:
-                worker.died()
-                self._leave_locked(worker)
-            raise
+        thread.start()
         self._threads.append(thread)
 
     def _live(self, worker: Worker) -> None:
         """The whole life of a worker's thread."""
-        if not self._set_up(worker):
-            return
         try:
-            self._loop(worker)
+            if self._begin(worker) and self._set_up(worker):
+                self._loop(worker)
         except BaseException as error:  # noqa: BLE001 - the loop itself failed: it dies by name
             self._bury(worker, error)
+
+    def _begin(self, worker: Worker) -> bool:
+        # Whoever started the thread may have been interrupted, and have written the worker off.
+        with self._lock:
+            if worker.state is WorkerState.DEAD:
+                return False
+            worker.ident = threading.get_ident()
+        return True
 
     def _set_up(self, worker: Worker) -> bool:
         try:
             if self._initializer is not None:
                 self._initializer()
-        except BaseException:
+        except BaseException as error:
             LOG.critical(
-                "%s: the initializer raised: the pool is broken", worker.name, exc_info=True
+                "%s: the initializer raised: the pool is broken", worker.name, exc_info=error
             )
             with self._lock:
-                jobs = self._empty_queue_locked()
                 worker.initializer_raised()
-                self.broke()
+                jobs = self._break_locked()
                 self._leave_locked(worker)
-                self._rouse_all_locked()
-            for job in jobs:
-                job.dropped(None)
+            tell_dropped(jobs, error)
             return False
         with self._lock:
             worker.started()
@@ -315,11 +272,11 @@ class Pool(PoolMachine):
     def _settle(self, worker: Worker, job: Job, error: BaseException | None) -> Job | None:
         """End the job that was run, and take the next one if there is one."""
         with self._lock:
-            worker.finished()
             if error is None:
                 job.returned()
             else:
                 job.raised()
+            worker.finished()
             return self._take_locked(worker) if self.queue else None
 
     def _wait_for_job(self, worker: Worker) -> Job | None:
@@ -339,36 +296,51 @@ class Pool(PoolMachine):
         """The loop around the jobs failed: end the job by name, and put a worker in its place."""
         LOG.critical("%s died", worker.name, exc_info=error)
         with self._lock:
-            job = worker.job
             if worker in self._sleepers:
                 self._sleepers.remove(worker)
-            worker.died()
-            if job is not None:
-                job.abandoned()
+            abandoned = worker.die_locked()
             wanted = self.state is PoolState.SERVING or bool(self.queue)
-        if job is not None:
-            job.dropped(error)
-        if wanted:
-            self._replace()
-        with self._lock:
-            self._leave_locked(worker)
+        try:
+            tell_dropped(abandoned, error)
+        finally:
+            if wanted:
+                self._replace()
+            with self._lock:
+                jobs = self._leave_locked(worker)
+            tell_dropped(jobs, error)
 
     def _replace(self) -> None:
         """Start a worker in a dead one's place, which is still counted among the living."""
+        with self._lock:
+            worker = self._enlist_locked()
         try:
-            self._spawn()
-            self.replaced += 1
-        except RuntimeError:
-            LOG.critical("no thread can be started in a dead worker's place", exc_info=True)
+            self._give_thread(worker)
+        except (RuntimeError, MemoryError) as error:
+            LOG.critical("no thread can be started in a dead worker's place", exc_info=error)
             with self._lock:
-                last = len(self.workers) == 1 and self.state is not PoolState.BROKEN
-                jobs = self._empty_queue_locked() if last else []
-                if last:
-                    self.broke()
-            for job in jobs:
-                job.dropped(None)
+                self._write_off_locked(worker)
+                # The wake-up that the dead one was sent is another's now.
+                if self.queue and self._sleepers:
+                    self._sleepers.pop().wake.release()
+        else:
+            with self._lock:
+                self.replaced += 1
 
     # --- under the lock ---------------------------------------------------------------------
+
+    def _enlist_locked(self) -> Worker:
+        """A new worker, counted among the living from here on."""
+        worker = self._worker_type(self, f"{self._prefix}_{self._spawned}")
+        self._spawned += 1
+        self.workers.add(worker)
+        return worker
+
+    def _write_off_locked(self, worker: Worker) -> list[Job]:
+        """Let a worker go whose thread has not begun, and which must not begin any more."""
+        if worker.ident is not None or worker.state is not WorkerState.STARTING:
+            return []
+        worker.died()
+        return self._leave_locked(worker)
 
     def _take_locked(self, worker: Worker) -> Job | None:
         worker.took_job()
@@ -377,16 +349,22 @@ class Pool(PoolMachine):
         job.taken()
         return job
 
-    def _leave_locked(self, worker: Worker) -> None:
+    def _leave_locked(self, worker: Worker) -> list[Job]:
+        """Count the worker out; returns the jobs that nobody is left to run."""
         self.workers.discard(worker)
-        self._stop_if_empty_locked()
+        return self._end_if_deserted_locked()
 
-    def _stop_if_empty_locked(self) -> None:
-        # In DRAINING nothing is accepted, and a worker leaves only when the queue is empty: so the
-        # queue is empty when the last one goes.
-        if self.state is PoolState.DRAINING and not self.workers:
+    def _end_if_deserted_locked(self) -> list[Job]:
+        # A worker is dismissed only when nothing is accepted and the queue is empty. So the last
+        # one leaves jobs behind, or a pool that accepts some, only if it died without successor.
+        if self.workers:
+            return []
+        wanted = self.state is PoolState.SERVING or bool(self.queue)
+        jobs = self._break_locked() if wanted else []
+        if self.state is PoolState.DRAINING:
             self.workers_ended()
             self._ended.release()
+        return jobs
 
     def _empty_queue_locked(self) -> list[Job]:
         jobs = list(self.queue)
@@ -395,9 +373,27 @@ class Pool(PoolMachine):
             job.withdrawn()
         return jobs
 
+    def _break_locked(self) -> list[Job]:
+        """Move to BROKEN; returns the jobs that were queued. A drain that had begun goes on."""
+        draining = self.state is PoolState.DRAINING
+        jobs = self._empty_queue_locked()
+        self.broke()
+        if draining:
+            self.drain_began()
+        self._rouse_all_locked()
+        return jobs
+
+    def _drain_locked(self) -> list[Job]:
+        if self.state in (PoolState.SERVING, PoolState.BROKEN):
+            self.drain_began()
+        self._rouse_all_locked()
+        return self._end_if_deserted_locked()
+
     def _rouse_all_locked(self) -> None:
         # Once the pool is not SERVING no worker goes to sleep any more. All are woken, even while
-        # jobs are queued: whoever slept on would sleep for ever.
-        sleepers, self._sleepers = self._sleepers, []
-        for sleeper in sleepers:
-            sleeper.wake.release()
+        # jobs are queued: whoever slept on would sleep for ever. And all means all, not only those
+        # that the list knows of: whoever took one out of it may have been interrupted.
+        self._sleepers.clear()
+        for worker in self.workers:
+            with contextlib.suppress(RuntimeError):  # unlocked: it was woken already
+                worker.wake.release()

@@ -1,0 +1,140 @@
+"""A pool under watch: every job kept in a ledger, every arrow held against the spec."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+
+from server.net.pool import Job, Pool
+from statemachine import Binder, Engine, load_system
+from statemachine._generated import JobState, PoolState, WorkerState
+from statemachine.trace import Monitor, Recorder, both, illegal_steps
+from tests.pool.faults import PATIENCE, FaultyThreading, Torn
+
+SYSTEM = load_system()
+
+
+class Noted(Job):
+    """A job that counts what happens to it. `work` is what it does; a `gate` holds it first."""
+
+    __slots__ = ("accepted_by_offer", "drops", "gate", "inside", "overlapped", "runs", "work")
+
+    def __init__(self, work: Callable[[], object], gate: threading.Event | None = None) -> None:
+        super().__init__()
+        self.work = work
+        self.gate = gate
+        self.accepted_by_offer: bool | None = None
+        self.runs = 0
+        self.inside = threading.Lock()
+        self.overlapped = False
+        self.drops: list[BaseException | None] = []
+
+    def run(self) -> None:
+        self.runs += 1
+        if not self.inside.acquire(blocking=False):
+            self.overlapped = True
+        try:
+            if self.gate is not None:
+                assert self.gate.wait(PATIENCE.seconds_max), "nobody opened the gate"
+            self.work()
+        finally:
+            self.inside.release()
+
+    def dropped(self, error: BaseException | None) -> None:
+        self.drops.append(error)
+
+    @property
+    def is_held(self) -> bool:
+        """It runs, as far as its closed gate."""
+        return self.state is JobState.RUNNING and self.gate is not None and not self.gate.is_set()
+
+
+class Watched:
+    """One pool, its faults, and its books. `close` ends it and audits them."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        queue_jobs_max: float = float("inf"),
+        initializer: Callable[[], object] | None = None,
+    ) -> None:
+        self.alive_before = threading.active_count()
+        self.recorder = Recorder(threading.Lock())
+        self.monitor = Monitor(SYSTEM, threading.Lock())
+        binder = Binder(SYSTEM, engine=engine, hook=both(self.recorder, self.monitor))
+        self.threads = FaultyThreading()
+        self.jobs: list[Noted] = []
+        self._job_type = binder.bind(Noted)
+        self.pool = binder.bind(Pool)(
+            binder,
+            queue_jobs_max=queue_jobs_max,
+            initializer=initializer,
+            # A test that fails must not keep the process from ending.
+            daemon=True,
+            facade=self.threads,
+        )
+
+    def offer(self, work: Callable[[], object], gate: threading.Event | None = None) -> Noted:
+        job = self._job_type(work, gate)
+        self.jobs.append(job)
+        job.accepted_by_offer = self.pool.offer(job)
+        return job
+
+    def settle(self) -> None:
+        """Wait until nothing moves any more before somebody outside acts.
+
+        It never comes if a wake-up is lost: then a job is queued while a worker sleeps.
+        """
+        self.threads.until(self._is_still, lost=self.describe)
+
+    def _is_still(self) -> bool:
+        pool = self.pool
+        held = [worker for worker in pool.workers if worker.job and _is_held(worker.job)]
+        asleep = [worker for worker in pool._sleepers if worker.state is WorkerState.IDLE]
+        if pool.queue and (asleep or not held):
+            return False
+        return len(held) + len(asleep) == len(pool.workers)
+
+    def describe(self) -> str:
+        pool = self.pool
+        workers = ", ".join(f"{worker.name} {worker.state.name}" for worker in pool.workers)
+        queued = f"{len(pool.queue)} queued, {len(pool._sleepers)} asleep"
+        steps = "; ".join(map(str, self.recorder.steps[-12:]))
+        return f"pool {pool.state.name}: {queued}; {workers}; {steps}"
+
+    def close(self) -> Counter[JobState]:
+        """Drain and audit. Returns how many jobs came to which end."""
+        self.pool.drain()
+        for job in self.jobs:
+            if job.gate is not None:
+                job.gate.set()
+        if not self.pool.join(PATIENCE.seconds_max):
+            raise PATIENCE.lost(self.describe())
+        assert self.pool.state is PoolState.STOPPED
+        assert not self.pool.workers
+        assert not self.pool.queue
+        assert threading.active_count() == self.alive_before
+        assert self.monitor.violations == []
+        assert illegal_steps(SYSTEM, self.recorder.steps) == []
+        for job in self.jobs:
+            audit(job)
+        return Counter(job.state for job in self.jobs)
+
+
+def _is_held(job: Job) -> bool:
+    return isinstance(job, Noted) and job.is_held
+
+
+def audit(job: Noted) -> None:
+    """The job ran once, or was dropped by name, or was refused; and was told which."""
+    ran = {JobState.RETURNED, JobState.RAISED, JobState.ABANDONED}
+    dropped = {JobState.WITHDRAWN, JobState.ABANDONED}
+    assert job.state in ran | dropped | {JobState.REFUSED}, f"lost in {job.state}"
+    assert job.accepted_by_offer is (job.state is not JobState.REFUSED)
+    assert job.runs == (1 if job.state in ran else 0)
+    assert not job.overlapped
+    assert len(job.drops) == (1 if job.state in dropped else 0)
+    if job.state is JobState.ABANDONED:
+        assert isinstance(job.drops[0], Torn)

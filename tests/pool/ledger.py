@@ -18,10 +18,26 @@ SYSTEM = load_system()
 class Noted(Job):
     """A job that counts what happens to it. `work` is what it does; a `gate` holds it first."""
 
-    __slots__ = ("accepted_by_offer", "drops", "gate", "inside", "overlapped", "runs", "work")
+    __slots__ = (
+        "accepted_by_offer",
+        "drops",
+        "fails_when_told",
+        "gate",
+        "inside",
+        "overlapped",
+        "runs",
+        "work",
+    )
 
-    def __init__(self, work: Callable[[], object], gate: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        work: Callable[[], object],
+        gate: threading.Event | None = None,
+        *,
+        fails_when_told: type[BaseException] | None = None,
+    ) -> None:
         super().__init__()
+        self.fails_when_told = fails_when_told
         self.work = work
         self.gate = gate
         self.accepted_by_offer: bool | None = None
@@ -43,6 +59,8 @@ class Noted(Job):
 
     def dropped(self, error: BaseException | None) -> None:
         self.drops.append(error)
+        if self.fails_when_told is not None:
+            raise self.fails_when_told
 
     @property
     def is_held(self) -> bool:
@@ -76,8 +94,14 @@ class Watched:
             facade=self.threads,
         )
 
-    def offer(self, work: Callable[[], object], gate: threading.Event | None = None) -> Noted:
-        job = self._job_type(work, gate)
+    def offer(
+        self,
+        work: Callable[[], object],
+        gate: threading.Event | None = None,
+        *,
+        fails_when_told: type[BaseException] | None = None,
+    ) -> Noted:
+        job = self._job_type(work, gate, fails_when_told=fails_when_told)
         self.jobs.append(job)
         job.accepted_by_offer = self.pool.offer(job)
         return job

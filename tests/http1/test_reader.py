@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from server.config import Config
@@ -311,6 +311,7 @@ def test_a_stream_of_tiny_chunks_is_linear() -> None:
 
 
 @given(st.lists(st.binary(max_size=20) | st.just(b"\r\n") | st.integers(0, 30), max_size=30))
+@example([b"abc", 2, 1, b"\n", 2])  # what is taken has been searched
 def test_the_buffer_is_a_queue(steps: list[bytes | int]) -> None:
     """Model: a bytes object, cut and searched from its start each time."""
     buffer, model = Buffer(), b""

@@ -32,7 +32,7 @@ class Oracle:
     same machine listens. A test says what happened with `expect`; `check` holds the object to it.
     """
 
-    _listening: dict[str, Oracle] = {}  # noqa: RUF012 - shared on purpose: binding takes milliseconds
+    _listening: dict[str, Oracle] = {}  # noqa: RUF012 - shared: binding is slow
     _bound: dict[tuple[type[Model], Engine], type[Model]] = {}  # noqa: RUF012 - the same
 
     def __init__(self, machine: str, engine: Engine) -> None:

@@ -62,8 +62,12 @@ class Note(enum.Enum):
 
     STOP = "a stop was requested"
     EMPTY = "the last connection has been closed"
+    CUT = "the reactor has cut what it could"
     REACTOR_DIED = "the reactor's loop has ended with an error"
 
+
+TURN_SECONDS_MAX = 5.0
+"""A reactor that does not come round in this time, though it never waits, is as good as dead."""
 
 FINAL = frozenset({ServerState.STOPPED, ServerState.FORCED, ServerState.FAILED})
 EXIT_STATUS = {ServerState.STOPPED: 0, ServerState.FORCED: 1, ServerState.FAILED: 1}
@@ -121,10 +125,8 @@ class Server:
         try:
             self._house = house = self._build()
             house.pool.start(self.config.threads)
-            gate = threading.Lock()
-            gate.acquire()
             house.thread = threading.Thread(
-                target=lambda: self._react(house, gate), name="reactor", daemon=True
+                target=lambda: self._react(house), name="reactor", daemon=True
             )
             house.thread.start()
         except (InterlockError, StateMachineError):
@@ -137,7 +139,7 @@ class Server:
             self.lifecycle.start_failed()
             raise StartError(f"cannot start a thread: {error}") from None
         self.lifecycle.started()
-        gate.release()
+        house.gate.release()
 
     def request_stop(self) -> None:
         """Drain and stop; asked a second time, cut off what is left."""
@@ -181,31 +183,49 @@ class Server:
             house.reactor.ask(house.reactor.drain)
         elif note is Note.REACTOR_DIED:
             self.lifecycle.reactor_died()
+            self._cut_without_reactor(house)
 
     def _while_draining(self, house: _House) -> None:
         note = self._next_note(house.drain_until)
         if note is Note.STOP:
             LOG.warning("a second stop was requested: cutting off what is left")
             self.lifecycle.force_requested()
+            self._cut(house)
         elif note is Note.REACTOR_DIED:
             self.lifecycle.reactor_died()
+            self._cut_without_reactor(house)
         elif note is Note.EMPTY and self._pool_has_ended(house, house.drain_until):
             self.lifecycle.drained()
         else:
             LOG.warning("the drain has lasted %g seconds: cutting", self.config.drain_seconds_max)
             self.lifecycle.drain_seconds_passed()
+            self._cut(house)
 
     def _while_cutting(self, house: _House) -> None:
         until = self._clock.monotonic() + self.config.cut_seconds_max
-        if house.thread is not None and house.thread.is_alive():
-            house.reactor.ask(house.reactor.cut)
-            while self._next_note(until) not in (Note.EMPTY, Note.REACTOR_DIED, None):
-                pass
-        else:
-            house.reactor.cut()
         if not self._pool_has_ended(house, until):
             LOG.warning("stopped while a handler was still running")
         self.lifecycle.cut()
+
+    def _cut(self, house: _House) -> None:
+        """Let the reactor close what it owns, and wait until it has."""
+
+        def cut() -> None:
+            house.reactor.cut()
+            self._mailbox.put(Note.CUT)
+
+        house.reactor.ask(cut)
+        turn_ends = self._clock.monotonic() + TURN_SECONDS_MAX
+        while (note := self._next_note(turn_ends)) is not None:
+            if note is Note.REACTOR_DIED:
+                self._cut_without_reactor(house)
+            if note in (Note.CUT, Note.REACTOR_DIED):
+                return
+
+    def _cut_without_reactor(self, house: _House) -> None:
+        """The reactor's thread has left its loop and waits at the gate: act in its place."""
+        house.reactor.cut()
+        house.gate.release()
 
     def _pool_has_ended(self, house: _House, until: float) -> bool:
         house.pool.drain()
@@ -220,15 +240,21 @@ class Server:
 
     # --- the reactor's thread ---------------------------------------------------------------
 
-    def _react(self, house: _House, gate: threading.Lock) -> None:
-        gate.acquire()
+    def _react(self, house: _House) -> None:
+        house.gate.acquire()
         try:
             house.reactor.open()
-            while self.lifecycle.state not in FINAL:
+            # A handler that outlasts a forced stop still owns its connection: the reactor stays to
+            # close it. The thread keeps no process alive.
+            while self.lifecycle.state not in FINAL or house.reactor.connections:
                 house.reactor.poll_once()
         except BaseException:
             LOG.critical("the reactor died", exc_info=True)
             self._mailbox.put(Note.REACTOR_DIED)
+            house.gate.acquire()
+        # Workers that outlast a forced stop hand their connections back before they end.
+        house.pool.join()
+        house.give_back()
 
     # --- composition ------------------------------------------------------------------------
 
@@ -276,7 +302,11 @@ class Server:
 
 
 class _House:
-    """The rooms of a server that has been built. `drain_until` is a time of the monotonic clock."""
+    """The rooms of a server that has been built.
+
+    `drain_until` is a time of the monotonic clock. `gate` holds the reactor's thread before its
+    loop, and after the loop has died, until the supervisor lets it pass.
+    """
 
     def __init__(
         self, listener: Listener, pool: Pool, reactor: Reactor, access_log: AccessLog | None
@@ -285,20 +315,25 @@ class _House:
         self.pool = pool
         self.reactor = reactor
         self.access_log = access_log
-        self.thread: threading.Thread | None = None
+        self.thread = threading.Thread(name="reactor", daemon=True)
+        self.gate = threading.Lock()
+        self.gate.acquire()
         self.drain_until = 0.0
 
     def close(self) -> None:
-        """The supervisor has come to a final state: let the reactor see it, and give all back."""
-        if self.thread is not None:
-            self.reactor.ask(lambda: None)
-            self.thread.join()
+        """The supervisor has come to a final state: let the reactor see it, and wait for its end.
+
+        A worker that still runs will hand its connection back one day, and is not waited for.
+        """
+        self.reactor.ask(lambda: None)
         if self.pool.state is PoolState.STOPPED:
-            # A worker that still runs will hand its connection back one day. Until then nobody
-            # else may get the selector's descriptors, so they are only given back without it.
-            self.reactor.close()
-            if self.access_log is not None:
-                self.access_log.close()
+            self.thread.join()
+
+    def give_back(self) -> None:
+        """On the reactor's thread: close all that is left, when no worker will hand back more."""
+        self.reactor.close()
+        if self.access_log is not None:
+            self.access_log.close()
 
 
 @functools.cache

@@ -12,6 +12,7 @@ import os
 import select
 import selectors
 import socket
+import threading
 from collections import deque
 from typing import Protocol
 
@@ -37,13 +38,15 @@ class Poller(Protocol):
     def wake(self) -> None:
         """Make the present or the next `poll` return."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Give all descriptors back; a second time, to no effect."""
 
 
 class EpollPoller:
     """Linux: one-shot registrations, armed by one system call from whichever thread."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._epoll = select.epoll()
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._bell, select.EPOLLIN)
@@ -59,7 +62,8 @@ class EpollPoller:
         # A worker arms right after the state has made the connection the reactor's, which may have
         # closed it since, or even given its number to a newcomer. The first is an error here; the
         # second makes one spurious event, which the newcomer's state answers.
-        with contextlib.suppress(OSError):
+        # After `close`, at last, a late arming is a ValueError.
+        with contextlib.suppress(OSError, ValueError):
             self._epoll.modify(descriptor, self._masks[what])
 
     def disarm(self, descriptor: int) -> None:
@@ -73,11 +77,16 @@ class EpollPoller:
         return ready
 
     def wake(self) -> None:
-        os.eventfd_write(self._bell, 1)
+        # A worker may outlive the selector, and its bell's number may be another file's by then.
+        with self._lock:
+            if not self._epoll.closed:
+                os.eventfd_write(self._bell, 1)
 
     def close(self) -> None:
-        self._epoll.close()
-        os.close(self._bell)
+        with self._lock:
+            if not self._epoll.closed:
+                self._epoll.close()
+                os.close(self._bell)
 
 
 class SelectorPoller:
@@ -119,8 +128,9 @@ class SelectorPoller:
         return ready
 
     def wake(self) -> None:
-        # Where the bell is full, so many wake-ups are under way that one more says nothing new.
-        with contextlib.suppress(BlockingIOError):
+        # Where the bell is full, so many wake-ups are under way that one more says nothing new;
+        # where it is closed, so is the selector.
+        with contextlib.suppress(OSError):
             self._bell_in.send(b"!")
 
     def close(self) -> None:

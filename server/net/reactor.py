@@ -242,7 +242,9 @@ class Reactor:
         self._report_if_empty()
 
     def close(self) -> None:
-        """Give the selector back; the loop has ended."""
+        """The loop has ended, and so has every worker: close what they closed, and the selector."""
+        for connection in list(self.connections.values()):
+            self._bury(connection)
         self._poller.close()
 
     def _hurry_idle(self) -> None:

@@ -136,7 +136,7 @@ class Reading:
 
     def _shed(self, connection: Connection) -> None:
         """Answer that nobody has time: the job was refused or withdrawn, so we own it again."""
-        if self._lifecycle.state is ServerState.CUTTING:
+        if self._lifecycle.state not in (ServerState.SERVING, ServerState.DRAINING):
             connection.cut()
             self._bury(connection)
             return

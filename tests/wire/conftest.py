@@ -48,11 +48,12 @@ class Served:
         self.nudge()
 
     def nudge(self) -> None:
-        """Return when the reactor has had a whole turn after this call."""
+        """Return when the reactor has had a whole turn after this call, or has ended."""
         for _ in range(2):
             turned = threading.Event()
             self.reactor.ask(turned.set)
-            assert turned.wait(20), "the reactor does not turn"
+            while not turned.wait(0.1) and self.supervisor.is_alive():
+                pass
 
     @property
     def reactor(self) -> Any:
@@ -63,6 +64,11 @@ class Served:
     def taken(self, arrow: str) -> int:
         """How often an arrow was taken."""
         return self.witness.recorder.coverage()[arrow]
+
+    def until_taken(self, arrow: str, times: int = 1) -> None:
+        """Return when an arrow has been taken so often: what a peer sees comes a little earlier."""
+        while self.taken(arrow) < times:
+            self.nudge()
 
     def stop(self) -> int:
         """Drain, and wait for the end."""
@@ -115,6 +121,9 @@ def serve(request: pytest.FixtureRequest) -> Iterator[Serve]:
     serve = Serve(request.param)
     yield serve
     serve.close()
+    for thread in threading.enumerate():  # what outlasted a forced stop ends with its handler
+        if thread.name == "reactor" or thread.name.startswith("worker_"):
+            thread.join(30)
     assert threading.active_count() == before, threading.enumerate()
 
 

@@ -1,0 +1,237 @@
+"""The net room, whole and real, between a fake kernel and a test that says who runs.
+
+Reactor, reading, sending, desk, pool, workers, readers and writers are the server's own. Reactor
+and workers are actors of `tests.stage`; sockets, selector and files are those of `tests.fakes`; the
+clock moves when the test says so. Each arrow of a connection is a pause, so that any other thread
+may come in between.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Mapping
+from typing import cast
+
+from server.app.errors import error_response
+from server.config import Config
+from server.http1.chunked import ChunkedReader
+from server.http1.reader import RequestReader
+from server.http1.writer import ResponseWriter
+from server.net.access_log import AccessLog
+from server.net.connection import Connection
+from server.net.exchange import Desk, Exchange, Handler
+from server.net.log_format import Entry
+from server.net.pool import Pool
+from server.net.reactor import Reactor
+from server.net.responder import Responder
+from server.net.rooms import Makers, Rooms
+from server.server import patience, sound_system
+from statemachine import Arrow, Binder, Engine, Model
+from statemachine._generated import ConnectionState, PoolState, ServerMachine, ServerState
+from tests.clock import ManualClock
+from tests.fakes import Disk, FakePoller, FakeTransport, Named, Porch, lowest_free
+from tests.stage import Actor, Stage
+from tests.witness import Witness
+
+PORCH = 4
+NOT_THE_REACTORS = (ConnectionState.QUEUED, ConnectionState.EXCHANGING)
+
+
+class Diary(logging.Handler):
+    """What the rooms say went wrong in them: a test that did not provoke it must not find it."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__(logging.ERROR)
+        self.names = names
+        self.lines: list[str] = []
+        for name in names:
+            logging.getLogger(name).addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if record.exc_info:
+            text += f": {record.exc_info[1]!r}"
+        self.lines.append(text)
+
+    def put_away(self) -> None:
+        for name in self.names:
+            logging.getLogger(name).removeHandler(self)
+
+
+class Ledger:
+    """An access log that keeps its entries."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+
+    def record(self, entry: Entry) -> None:
+        self.entries.append(entry)
+
+
+class House:
+    """One server's net room, and the street outside. `trails` is each connection's way so far."""
+
+    def __init__(self, engine: Engine, handler: Handler, settings: Mapping[str, object]) -> None:
+        self.stage, self.clock, self.disk = Stage(), ManualClock(), Disk()
+        self.witness = Witness(sound_system())
+        self.diary = Diary("interlock.reactor", "interlock.pool")
+        self.ledger = Ledger()
+        self.trails: dict[FakeTransport, list[str]] = {}
+        self.emptied = 0
+        self.pausing_arrows = True
+        self.config = config = Config.of({"engine": engine, "threads": 1, **settings})
+        self.binder = Binder(sound_system(), engine=engine, hook=self._hook)
+        bind = self.binder.bind
+        self.lifecycle = bind(ServerMachine)()
+        self.poller = FakePoller(self.clock, self.stage)
+        self.named = Named(PORCH)
+        self.porch = bind(Porch)(self.named)
+        self.poller.expect(PORCH, self.porch.readiness)
+        self.pool = bind(Pool)(self.binder, queue_jobs_max=config.queue_jobs_max, facade=self.stage)
+        self.responder = Responder(
+            bind(ResponseWriter),
+            clock=self.clock,
+            lifecycle=self.lifecycle,
+            error_page=error_response,
+            access_log=cast("AccessLog", self.ledger),
+        )
+        reader_type, chunked_type = bind(RequestReader), bind(ChunkedReader)
+        exchange_type = bind(Exchange)
+        rooms = Rooms(
+            config=config,
+            clock=self.clock,
+            poller=self.poller,
+            listener=self.porch,
+            pool=self.pool,
+            responder=self.responder,
+            makers=Makers(
+                connection=bind(Connection),
+                reader=lambda: reader_type(config, chunked_type),
+                exchange=lambda connection: exchange_type(connection, self.desk),
+            ),
+            patience=patience(sound_system(), config),
+            lifecycle=self.lifecycle,
+        )
+        self.reactor = Reactor(rooms, emptied=self._empty)
+        self.desk = Desk(handler, rooms, self.reactor)
+        self.transports: list[FakeTransport] = []
+        self._descriptors = lowest_free(
+            lambda number: any(t.descriptor == number and not t.closed for t in self.transports)
+        )
+        self.pool.start(config.threads)
+        self.reactor_thread = self.stage.spawn(Actor("reactor", self._react))
+        self.lifecycle.started()
+
+    def _react(self) -> None:
+        self.reactor.open()
+        while self.lifecycle.state not in (ServerState.STOPPED, ServerState.FORCED):
+            self.reactor.poll_once()
+
+    def _empty(self) -> None:
+        self.emptied += 1
+
+    def _hook(self, model: Model, arrow: Arrow) -> None:
+        self.witness(model, arrow)
+        if isinstance(model, Connection):
+            transport = model.transport
+            assert isinstance(transport, FakeTransport)
+            self.trails.setdefault(transport, []).append(arrow.id)
+            if model.state in NOT_THE_REACTORS:
+                armed = self.poller.armed[transport.descriptor]
+                assert not armed, f"armed while {model.state.name}"
+            if self.pausing_arrows:
+                self.stage.pause()
+
+    # --- the street -------------------------------------------------------------------------
+
+    def visit(self) -> FakeTransport:
+        """A client connects."""
+        transport = FakeTransport(next(self._descriptors), self.disk)
+        self.transports.append(transport)
+        self.poller.expect(transport.descriptor, transport.readiness)
+        self.porch.waiting.append(transport)
+        return transport
+
+    def connection(self, transport: FakeTransport) -> Connection:
+        return self.reactor.connections[transport.descriptor]
+
+    # --- who runs ---------------------------------------------------------------------------
+
+    def settle(self, rng: random.Random | None = None) -> None:
+        """Everybody runs until nothing more happens by itself."""
+        self.stage.settle(rng)
+
+    def advance(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    def actor(self, name: str) -> Actor:
+        return next(one for one in self.stage.actors if one.name == name)
+
+    def run(self, name: str, *, until: str | None = None, steps_max: int = 200) -> None:
+        """Let one thread run alone: until it has taken an arrow, or until it waits."""
+        before = self.taken(until) if until else 0
+        actor = self.actor(name)
+        for _ in range(steps_max):
+            if actor.ended or not actor.may_go() or (until and self.taken(until) > before):
+                break
+            actor.step()
+        assert not until or self.taken(until) > before, f"{name} did not take {until}"
+
+    def taken(self, arrow: str) -> int:
+        return self.witness.recorder.coverage()[arrow]
+
+    # --- the end ----------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """What the supervisor does at the first signal."""
+        self.lifecycle.stop_requested()
+        self.reactor.ask(self.reactor.drain)
+
+    def cut(self) -> None:
+        """What it does when it loses patience."""
+        self.lifecycle.force_requested()
+        self.reactor.ask(self.reactor.cut)
+
+    def end(self, rng: random.Random | None = None) -> None:
+        """Drain, unless that was done, let time pass, and see that nothing is left."""
+        self.pausing_arrows = rng is not None
+        if self.lifecycle.state is ServerState.SERVING:
+            self.stop()
+        for _ in range(40):
+            self.settle(rng)
+            if self.emptied and not self.reactor.connections:
+                break
+            self.advance(max(self.config.drain_idle_seconds, 5.0))
+        left = [(c.state.name, self.trails.get(t)) for t, c in self._left()]
+        assert not left, f"not closed in the end: {left}"
+        assert self.emptied, "nobody was told that the last connection is closed"
+        self.pool.drain()
+        self.settle(rng)
+        assert self.pool.state is PoolState.STOPPED
+        if self.lifecycle.state is ServerState.CUTTING:
+            self.lifecycle.cut()
+        else:
+            self.lifecycle.drained()
+        self.reactor.ask(lambda: None)
+        self.settle(rng)
+        self.reactor.close()
+        self._check()
+
+    def _left(self) -> list[tuple[FakeTransport, Connection]]:
+        return [(cast("FakeTransport", c.transport), c) for c in self.reactor.connections.values()]
+
+    def _check(self) -> None:
+        assert self.witness.faults() == []
+        assert self.diary.lines == []
+        assert self.reactor_thread.ended
+        assert self.named.closed == 1
+        assert [t.closed for t in self.transports if t not in self.porch.waiting].count(1) == len(
+            self.transports
+        ) - len(self.porch.waiting), "a descriptor was not given back"
+        assert set(self.disk.closed.values()) <= {1}, f"files closed: {self.disk.closed}"
+
+    def put_away(self) -> None:
+        """Whatever has happened: no thread and no log handler outlives the test."""
+        self.stage.fall()
+        self.diary.put_away()

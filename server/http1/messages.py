@@ -1,6 +1,6 @@
 """The two messages as values: what a handler is given, and what it gives back.
 
-No I/O: content is bytes, or a region of an open file that the transport sends.
+No I/O: content is bytes, or a region of an open file that the transport sends, or both in turn.
 """
 
 from __future__ import annotations
@@ -122,7 +122,30 @@ class FileRegion:
     close: Callable[[], None]
 
 
-Content = bytes | FileRegion
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Content made of pieces, sent one after the other. `size` is their sum, in bytes.
+
+    Regions of one file may share its descriptor: they are closed in their order, sent or not, so
+    that the last one's `close` may be the file's own. Raises ValueError for a piece without bytes.
+    """
+
+    pieces: tuple[bytes | FileRegion, ...]
+    size: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        sizes = [len(one) if isinstance(one, bytes) else one.size for one in self.pieces]
+        if not all(sizes):
+            raise ValueError("a piece of content has no bytes")
+        object.__setattr__(self, "size", sum(sizes))
+
+
+Content = bytes | FileRegion | Parts
+
+
+def pieces_of(content: Content) -> tuple[bytes | FileRegion, ...]:
+    """What is sent for `content`, in its order."""
+    return content.pieces if isinstance(content, Parts) else (content,)
 
 
 @dataclass(slots=True)

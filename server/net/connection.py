@@ -105,16 +105,19 @@ class Connection(ConnectionMachine):
     def _send_region(self, region: FileRegion) -> int:
         sent = self.transport.send_file(region.descriptor, region.offset, region.size)
         assert self.answer is not None
+        writer = self.answer.writer
         if sent is None:
-            self.answer.writer.failed()
+            writer.failed()
             raise ContentError(f"the file ended {region.size} bytes before its response did")
-        self.answer.writer.count(sent)
+        writer.count(sent)
         region.offset += sent
         region.size -= sent
         if not region.size:
             self.outgoing.popleft()
             region.close()
-            self.answer.writer.end()
+            # Bytes were framed when they were put in line: the last region ends the message.
+            if writer.content_is_exact():
+                writer.end()
         return sent
 
     def drop_outgoing(self) -> None:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from server.clock import Clock, DateCache
 from server.errors import ContentError
-from server.http1.messages import FileRegion, Response
+from server.http1.messages import Content, FileRegion, Response, pieces_of
 from server.http1.writer import ResponseWriter
 from server.net.access_log import AccessLog
 from server.net.connection import Answer, Connection
@@ -21,7 +21,7 @@ from statemachine._generated import ResponseState, ServerMachine, ServerState
 LOG = logging.getLogger("interlock.responder")
 
 JOINED_BYTES_MAX = 64 * 1024
-"""Content up to this size is joined to its head, so that one system call sends both."""
+"""Bytes up to this size are joined to those before them, so that one system call sends both."""
 
 
 class ErrorPage(Protocol):
@@ -68,21 +68,14 @@ class Responder:
         except ContentError:
             discard(response)
             raise
-        size = content.size if isinstance(content, FileRegion) else len(content)
+        size = len(content) if isinstance(content, bytes) else content.size
         connection.answer = Answer(writer, status=response.status, size=size)
         if writer.state is ResponseState.COMPLETE:
             connection.answer.size = 0
             discard(response)
             connection.outgoing.append(start)
-        elif isinstance(content, FileRegion):
-            connection.outgoing.extend((start, content))
         else:
-            body = writer.content(content)
-            writer.end()
-            if len(body) <= JOINED_BYTES_MAX:
-                connection.outgoing.append(start + body)
-            else:
-                connection.outgoing.extend((start, body))
+            connection.outgoing.extend(_in_line(start, content, writer))
 
     def _writer_for(self, connection: Connection) -> ResponseWriter:
         """The writer that has framed an interim response to this request, or a new one."""
@@ -133,7 +126,28 @@ class Responder:
         )
 
 
+def _in_line(start: bytes, content: Content, writer: ResponseWriter) -> list[bytes | FileRegion]:
+    """What is to be sent: the head, and the content after it.
+
+    Bytes are framed now, and the message ends now if nothing else is owed. What lies in a file is
+    framed as the file gives it, and ends in `Connection.send`.
+    """
+    line: list[bytes | FileRegion] = [start]
+    for piece in pieces_of(content):
+        last = line[-1]
+        if isinstance(piece, FileRegion):
+            line.append(piece)
+        elif isinstance(last, bytes) and max(len(last), len(piece)) <= JOINED_BYTES_MAX:
+            line[-1] = last + writer.content(piece)
+        else:
+            line.append(writer.content(piece))
+    if writer.content_is_exact():
+        writer.end()
+    return line
+
+
 def discard(response: Response) -> None:
-    """Close the file of a response whose content is not sent."""
-    if isinstance(response.content, FileRegion):
-        response.content.close()
+    """Close the files of a response whose content is not sent."""
+    for piece in pieces_of(response.content):
+        if isinstance(piece, FileRegion):
+            piece.close()

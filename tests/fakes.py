@@ -151,6 +151,7 @@ class FakePoller:
         self.armed: dict[int, int] = {}
         self.nudges: set[int] = set()
         self.late_armings = 0
+        self.polls = 0
         self._rung = False
 
     def expect(self, descriptor: int, readiness: Callable[[], int]) -> None:
@@ -185,6 +186,7 @@ class FakePoller:
         self._pausing.pause(
             lambda: self._rung or bool(self.ready()) or self._clock.monotonic() >= until
         )
+        self.polls += 1
         ready = self.ready()
         self._rung = False
         self.nudges.clear()

@@ -21,6 +21,10 @@ class Stuck(AssertionError):
     """Somebody waits for what only somebody else can do, and nobody else may run."""
 
 
+class ActorDied(AssertionError):
+    """An actor's play has ended with an error."""
+
+
 class CurtainFalls(BaseException):
     """The test has ended: the actor leaves wherever it is."""
 
@@ -39,6 +43,7 @@ class Actor(threading.Thread):
         self._paused = threading.Semaphore(0)
         self.may_go: Callable[[], bool] = always
         self.falling = False
+        self.struck: BaseException | None = None
         self.ended = False
         self.error: BaseException | None = None
 
@@ -62,6 +67,13 @@ class Actor(threading.Thread):
         self._go.acquire()
         if self.falling:
             raise CurtainFalls
+        struck, self.struck = self.struck, None
+        if struck is not None:
+            raise struck
+
+    def strike(self, error: BaseException) -> None:
+        """On the test's thread: let its next step begin with an error, torn out where it is."""
+        self.struck, self.may_go = error, always
 
     def step(self) -> None:
         """On the test's thread: let it run to its next pause, or to its end."""
@@ -69,7 +81,7 @@ class Actor(threading.Thread):
         if not self._paused.acquire(timeout=SECONDS_MAX):
             raise Stuck(f"{self.name} does not come to a pause")
         if self.error is not None and not self.falling:
-            raise AssertionError(f"{self.name} died") from self.error
+            raise ActorDied(self.name) from self.error
 
 
 class Stage:
@@ -77,6 +89,7 @@ class Stage:
 
     def __init__(self) -> None:
         self.actors: list[Actor] = []
+        self.threads_left = 1_000_000
         self._fallen = False
 
     # --- the facade of server.net.threads ---------------------------------------------------
@@ -100,6 +113,9 @@ class Stage:
     # --- for the test -----------------------------------------------------------------------
 
     def spawn(self, actor: Actor) -> Actor:
+        if not self.threads_left:
+            raise RuntimeError("can't start new thread")
+        self.threads_left -= 1
         if not self._fallen:
             self.actors.append(actor)
             actor.start()
@@ -156,6 +172,8 @@ class StageLock:
 
     def __exit__(self, *_: object) -> None:
         self.release()
+        if isinstance(threading.current_thread(), Actor):
+            self._stage.pause()
 
 
 class StageThread:

@@ -85,7 +85,11 @@ class Desk:
             self._responder.frame(connection, response)
         except ContentError as error:
             LOG.error("the handler's response cannot be sent: %s", error)
-            self._responder.frame_error(connection, 500, "The server made a mistake.")
+        except Exception:
+            LOG.exception("the handler's answer is no response: %r", response)
+        else:
+            return
+        self._responder.frame_error(connection, 500, "The server made a mistake.")
 
     def _finish(self, connection: Connection) -> None:
         """Every byte is with the kernel: hand the connection over by its state."""

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Protocol
 
 from server.clock import Clock, DateCache
-from server.errors import ContentError
 from server.http1.messages import Content, FileRegion, Response, pieces_of
 from server.http1.writer import ResponseWriter
 from server.net.access_log import AccessLog
@@ -58,14 +57,15 @@ class Responder:
     def frame(self, connection: Connection, response: Response) -> None:
         """Make `response` the connection's outgoing bytes, and decide whether it persists.
 
-        Raises ContentError if the response cannot be framed; nothing has been promised then.
+        Raises ContentError if the response cannot be framed, and whatever comes of an answer that
+        is no Response; nothing has been promised then, and its file is closed.
         """
         writer = self._writer_for(connection)
         persists = response.persists and self._lifecycle.state is ServerState.SERVING
         content = response.content
         try:
             start = writer.head_of(response, date=self._dates.now(), persists=persists)
-        except ContentError:
+        except BaseException:
             discard(response)
             raise
         size = len(content) if isinstance(content, bytes) else content.size

@@ -2,8 +2,8 @@
 
 Reactor, reading, sending, desk, pool, workers, readers and writers are the server's own. Reactor
 and workers are actors of `tests.stage`; sockets, selector and files are those of `tests.fakes`; the
-clock moves when the test says so. Each arrow of a connection is a pause, so that any other thread
-may come in between.
+clock moves when the test says so. Each arrow of a connection, a request and a response is a pause,
+so that any other thread may come in between.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import logging
 import random
 from collections.abc import Mapping
 from typing import cast
+
+import pytest
 
 from server.app.errors import error_response
 from server.config import Config
@@ -31,10 +33,11 @@ from statemachine import Arrow, Binder, Engine, Model
 from statemachine._generated import ConnectionState, PoolState, ServerMachine, ServerState
 from tests.clock import ManualClock
 from tests.fakes import Disk, FakePoller, FakeTransport, Named, Porch, lowest_free
-from tests.stage import Actor, Stage
+from tests.stage import Actor, ActorDied, Stage
 from tests.witness import Witness
 
 PORCH = 4
+PAUSES = ("connection", "response", "request")
 NOT_THE_REACTORS = (ConnectionState.QUEUED, ConnectionState.EXCHANGING)
 
 
@@ -72,7 +75,14 @@ class Ledger:
 class House:
     """One server's net room, and the street outside. `trails` is each connection's way so far."""
 
-    def __init__(self, engine: Engine, handler: Handler, settings: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        handler: Handler,
+        settings: Mapping[str, object],
+        *,
+        observed: bool = True,
+    ) -> None:
         self.stage, self.clock, self.disk = Stage(), ManualClock(), Disk()
         self.witness = Witness(sound_system())
         self.diary = Diary("interlock.reactor", "interlock.pool")
@@ -81,7 +91,7 @@ class House:
         self.emptied = 0
         self.pausing_arrows = True
         self.config = config = Config.of({"engine": engine, "threads": 1, **settings})
-        self.binder = Binder(sound_system(), engine=engine, hook=self._hook)
+        self.binder = Binder(sound_system(), engine=engine, hook=self._hook if observed else None)
         bind = self.binder.bind
         self.lifecycle = bind(ServerMachine)()
         self.poller = FakePoller(self.clock, self.stage)
@@ -140,8 +150,8 @@ class House:
             if model.state in NOT_THE_REACTORS:
                 armed = self.poller.armed[transport.descriptor]
                 assert not armed, f"armed while {model.state.name}"
-            if self.pausing_arrows:
-                self.stage.pause()
+        if self.pausing_arrows and arrow.machine in PAUSES:
+            self.stage.pause()
 
     # --- the street -------------------------------------------------------------------------
 
@@ -192,6 +202,12 @@ class House:
         """What it does when it loses patience."""
         self.lifecycle.force_requested()
         self.reactor.ask(self.reactor.cut)
+
+    def bury_reactor(self, error: BaseException) -> None:
+        """The reactor's thread dies where it is."""
+        self.reactor_thread.strike(error)
+        with pytest.raises(ActorDied):
+            self.reactor_thread.step()
 
     def end(self, rng: random.Random | None = None) -> None:
         """Drain, unless that was done, let time pass, and see that nothing is left."""

@@ -15,8 +15,10 @@ from tests.machines.peers import Answers, Peer
 class Scene:
     """One test's house. `end` is the oracle of every test that uses it."""
 
-    def __init__(self, engine: Engine, settings: Mapping[str, object]) -> None:
-        self.house = House(engine, self._handle, settings)
+    def __init__(
+        self, engine: Engine, settings: Mapping[str, object], *, observed: bool = True
+    ) -> None:
+        self.house = House(engine, self._handle, settings, observed=observed)
         self.answers = Answers(self.house.disk)
         self.peers: list[Peer] = []
         self.house.settle()

@@ -48,6 +48,8 @@ class Desk:
         self._poller = rooms.poller
         self._lifecycle = rooms.lifecycle
         self._idle_seconds = rooms.patience.request[RequestState.AWAITED]
+        self._write_seconds = rooms.patience.connection[ConnectionState.FLUSHING]
+        self._linger_seconds = rooms.patience.connection[ConnectionState.LINGERING]
         self._send_turn_bytes_max = rooms.config.send_turn_bytes_max
 
     def hand_back(self, connection: Connection) -> None:
@@ -70,6 +72,7 @@ class Desk:
             if sent:
                 self._finish(connection)
             else:
+                self._set_deadline(connection, self._write_seconds)
                 connection.send_blocked()
                 self._returns.hand_back(connection)
 
@@ -91,17 +94,23 @@ class Desk:
             return
         self._responder.frame_error(connection, 500, "The server made a mistake.")
 
+    def _set_deadline(self, connection: Connection, seconds: float) -> None:
+        # Before the arrow, for after it the reactor may look at once: it would find the deadline of
+        # QUEUED, which a slow handler has outlasted, and close what has only just become its own.
+        connection.deadline = self._clock.monotonic() + seconds
+
     def _finish(self, connection: Connection) -> None:
         """Every byte is with the kernel: hand the connection over by its state."""
         self._responder.log(connection)
         reader, descriptor = connection.reader, connection.transport.descriptor
         if not connection.persists():
+            self._set_deadline(connection, self._linger_seconds)
             connection.response_sent()
             self._returns.hand_back(connection)
             return
         reader.renew()
         pipelined = reader.has_leftover
-        connection.deadline = self._clock.monotonic() + self._idle_seconds
+        self._set_deadline(connection, self._idle_seconds)
         # The state is the hand-over: after this arrow the connection is the reactor's, and nothing
         # of it is touched here any more. Arming its descriptor only makes the reactor look.
         connection.response_sent()

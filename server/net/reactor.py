@@ -130,8 +130,10 @@ class Reactor:
     def _take(self, steps: Mapping[ConnectionState, Step], connection: Connection) -> None:
         """Take the state's step. A mistake of ours costs this connection, never the reactor."""
         step = steps.get(connection.state)
-        if step is None:
-            return
+        if step is not None:
+            self._take_step(step, connection)
+
+    def _take_step(self, step: Step, connection: Connection) -> None:
         try:
             step(connection)
         except Exception:
@@ -179,8 +181,12 @@ class Reactor:
     # --- deadlines and the end --------------------------------------------------------------
 
     def _check_deadline(self, connection: Connection) -> None:
-        if connection.state in self._on_deadline and connection.deadline <= self._deadlines.now:
-            self._take(self._on_deadline, connection)
+        # The state is read once, and before the deadline, which its owner wrote before the state. A
+        # QUEUED connection may be parked by a worker at this very moment: the step for QUEUED finds
+        # the job gone then, but one for PARKED would close what has only just come back.
+        step = self._on_deadline.get(connection.state)
+        if step is not None and connection.deadline <= self._deadlines.now:
+            self._take_step(step, connection)
         # A worker may move the state while we look: CLOSED here means closed for good, and any
         # other answer only decides how soon we look again.
         state = connection.state

@@ -7,7 +7,7 @@ house must survive.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import cast
+from typing import Self, cast
 
 import pytest
 
@@ -69,3 +69,70 @@ def test_head_does_not_send_the_file_and_closes_it(open_scene: Open) -> None:
     assert (status, fields["content-length"], content) == (200, "3000", b"")
     assert list(scene.house.disk.closed.values()) == [1]
     scene.end()
+
+
+# --- deadlines --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("path", "arrow"), [("/file/1", "C13"), ("/close/1", "C12")])
+def test_a_slow_handler_does_not_use_up_the_next_states_patience(
+    open_scene: Open, path: str, arrow: str
+) -> None:
+    """The reactor looks at the time after the worker's arrow and before its call."""
+    scene = open_scene(linger_seconds_max=60, head_seconds_max=1)
+    house, peer = scene.house, scene.asking(path)
+    peer.transport.room = 1000
+    house.run("reactor")
+    house.run("worker_0", until="C8")
+    house.advance(31)
+    house.run("reactor")
+    house.run("worker_0", until=arrow)
+    house.advance(1.1)
+    house.run("reactor")
+    assert scene.trail(peer) == ["C1", "C8", arrow]
+    scene.end()
+    assert peer.statuses() == [200]
+
+
+class Meeting(float):
+    """A deadline during whose reading another thread runs."""
+
+    def __new__(cls, value: float, _: Callable[[], None]) -> Self:
+        return super().__new__(cls, value)
+
+    def __init__(self, _: float, meet: Callable[[], None]) -> None:
+        self._meet: Callable[[], None] | None = meet
+
+    def __le__(self, other: object) -> bool:
+        meet, self._meet = self._meet, None
+        if meet is not None:
+            meet()
+        return float(self) <= cast("float", other)
+
+
+@pytest.mark.parametrize("path", ["/plain/1", "/file/1", "/close/1"])
+def test_a_worker_comes_in_time_while_the_reactor_gives_up(open_scene: Open, path: str) -> None:
+    """The reactor has seen QUEUED and reads the deadline; the worker runs the whole exchange."""
+    scene = open_scene()
+    house, peer = scene.house, scene.asking(path)
+    peer.transport.room = 1000
+    house.run("reactor")
+    connection = house.connection(peer.transport)
+    assert connection.state is ConnectionState.QUEUED
+    # Nested: the test's thread would wait for the reactor, on whose thread the meeting takes place.
+    met: list[bool] = []
+
+    def meet() -> None:
+        met.append(True)
+        for _ in range(100):
+            worker = house.actor("worker_0")
+            if worker.may_go():
+                worker.step()
+
+    connection.deadline = Meeting(30.0, meet)
+    house.advance(31)
+    house.run("reactor")
+    assert met
+    assert scene.trail(peer)[-1] not in ("C4", "C19", "C24")
+    scene.end()
+    assert peer.statuses() == [200]

@@ -12,7 +12,7 @@ from server.errors import ProtocolError
 from server.http1 import grammar
 from server.http1.buffer import CR, Buffer, LineTooLong
 from server.http1.events import END_OF_REQUEST, NEED_DATA, ContentPiece, EndOfRequest, NeedData
-from server.http1.fields import NO_FIELDS, fields_of
+from server.http1.fields import NO_FIELDS, check_trailers, fields_of
 from server.http1.lines import Section, without_cr
 from server.http1.messages import Fields
 from statemachine._generated import ChunkedMachine, ChunkedState
@@ -126,7 +126,9 @@ class ChunkedReader(ChunkedMachine):
         if not self._section.take_fields(self._buffer):
             return NEED_DATA
         if len(self._section):
-            self.trailers = fields_of(self._section.text)
+            trailers = fields_of(self._section.text)
+            check_trailers(trailers)
+            self.trailers = trailers
         self.trailers_ended()
         return END_OF_REQUEST
 

@@ -23,6 +23,18 @@ WRITER_OWNED: Final = frozenset(
 )
 """Response fields that no handler may set."""
 
+NEVER_TRAILERS: Final = frozenset(
+    {
+        # Where the message ends, and whom it is for: RFC 9112 section 6, RFC 9110 section 7.2.
+        *("content-length", "transfer-encoding", "host"),
+        # What becomes of this connection: RFC 9110 section 7.6.1, 7.8 and 10.1.1.
+        *("connection", "keep-alive", "proxy-connection", "te", "upgrade", "expect"),
+    }
+)
+"""Field names that no trailer section may have (RFC 9110 section 6.5.1): they decide what must be
+decided before the content is read.
+"""
+
 
 def byte_in_words(character: str) -> str:
     """How a message names a byte that must not be where it is: `byte 0x0d`."""
@@ -36,6 +48,18 @@ def fields_of(section: str) -> Fields:
     if " \r\n" in section or "\t\r\n" in section:
         lines = [(name, value.rstrip(" \t")) for name, value in lines]
     return Fields(tuple(lines))
+
+
+def check_trailers(trailers: Fields) -> None:
+    """Raises ProtocolError, status 400, for a trailer field that speaks of framing, of routing or
+    of the connection.
+
+    Dropping it would do for us, and RFC 9112 section 7.1.2 would let us. But only a mistake or an
+    attack on whoever merges trailers into the head sends one, and no client needs to.
+    """
+    for name, _ in trailers:
+        if name.lower() in NEVER_TRAILERS:
+            raise ProtocolError(f"field {name} in a trailer section")
 
 
 def check_field_line(line: str) -> None:

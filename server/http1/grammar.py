@@ -68,6 +68,12 @@ _REQUEST_TARGET: Final = r"[\x21-\x7e]++"
 # HTTP-version = HTTP-name "/" DIGIT "." DIGIT ; HTTP-name = %s"HTTP"                (RFC 9112 2.3)
 HTTP_VERSION: Final = re.compile(r"HTTP/([0-9])\.([0-9])")
 
+# The beginning of a request line, for one whose request was refused or is not whole. A line that
+# has ended must have ended well: nobody knows which method any other one meant.
+REQUEST_LINE_START: Final = re.compile(
+    rf"({_METHOD}) ({_REQUEST_TARGET})(?: HTTP/1\.([0-9])\r\n|[^\r\n]*+\r?\Z)"
+)
+
 # HTTP-message = start-line CRLF *( field-line CRLF ) CRLF [ message-body ]          (RFC 9112 2.1)
 # The head of a request of major version 1: method, target, minor version, header section.
 # Deviation: a line ends in CRLF. RFC 9112 2.2 lets a recipient take a bare LF; one that does and

@@ -10,7 +10,7 @@ from typing import Final
 from server.config import Config
 from server.errors import ProtocolError
 from server.http1 import grammar
-from server.http1.fields import byte_in_words, fields_of
+from server.http1.fields import NO_FIELDS, byte_in_words, fields_of
 from server.http1.framing import CHUNKED, FixedLength, Framing, framing_of
 from server.http1.messages import Fields, RequestHead
 from server.http1.persistence import asks_to_persist
@@ -52,6 +52,21 @@ def head_of(match: re.Match[str], config: Config) -> RequestHead:
         asks_to_persist(fields, minor=minor),
         _expects_continue(fields, minor=minor, framing=framing),
     )
+
+
+def head_of_start(text: str) -> RequestHead | None:
+    """What the request line at the start of `text` says by itself, if it says a method and a
+    target.
+
+    The head has no path, no authority and no fields, and does not persist. A line that has not
+    ended gives as much of its target as there is, and passes for HTTP/1.1.
+    """
+    match = grammar.REQUEST_LINE_START.match(text)
+    if not match:
+        return None
+    method, target, digit = match.groups()
+    minor = min(int(digit or 1), 1)
+    return RequestHead(method, target, "", "", "", minor, NO_FIELDS, persists=False)
 
 
 def _expects_continue(fields: Fields, *, minor: int, framing: Framing) -> bool:

@@ -50,8 +50,9 @@ class Section:
         if raw is None:
             return False
         line = without_cr(raw, what="request line")
-        check(line)
+        # Kept before it is judged, so that a refused one can still be quoted.
         self._keep(line)
+        check(line)
         # The request line is no field line.
         self._lines_max += 1
         return True

@@ -31,7 +31,7 @@ from server.http1.events import (
     Event,
 )
 from server.http1.fields import NO_FIELDS
-from server.http1.head import check_first_byte, check_request_line, head_of
+from server.http1.head import check_first_byte, check_request_line, head_of, head_of_start
 from server.http1.lines import Section
 from server.http1.messages import Fields, RequestHead
 from statemachine._generated import RequestMachine, RequestState
@@ -63,6 +63,7 @@ class RequestReader(RequestMachine):
         "_lines",
         "_refusal",
         "_short_bytes_max",
+        "_start",
         "head",
         "trailers",
     )
@@ -73,6 +74,7 @@ class RequestReader(RequestMachine):
         self._chunked_type = chunked_type
         self._buffer = Buffer()
         self._refusal: ProtocolError | None = None
+        self._start: RequestHead | None = None
         # No line of a head that is as short as this can be too long.
         self._short_bytes_max = min(config.request_line_bytes_max, config.field_line_bytes_max)
         self._forget()
@@ -124,6 +126,7 @@ class RequestReader(RequestMachine):
         except ProtocolError as error:
             if self.state is not RequestState.REFUSED:
                 self._refusal = error
+                self._start = self.head_so_far()
                 self._buffer.clear()
                 self.refused()
             raise
@@ -134,6 +137,21 @@ class RequestReader(RequestMachine):
         """
         self.renewed()
         self._forget()
+
+    def head_so_far(self) -> RequestHead | None:
+        """The present request's head; before it has come, and after a refusal, what its request
+        line says by itself. None as long as that says no method and no target.
+
+        For the answer to a request that was refused or did not come to its end: whether that has
+        content is the method's to say (RFC 9110 section 9.3.2), and the log names the request.
+        """
+        if self.head is not None or self.state is RequestState.REFUSED:
+            return self.head or self._start
+        if self._lines is not None and len(self._lines):
+            return head_of_start(self._lines.text)
+        # One byte more than the longest request line, so that a longer one is none that has ended.
+        start = self._buffer.first(self._config.request_line_bytes_max + 1)
+        return head_of_start(start.decode("latin-1"))
 
     def _await(self) -> Event:
         buffer = self._buffer
@@ -162,8 +180,10 @@ class RequestReader(RequestMachine):
         # The head's line ends are its request line's, its empty line's and one a field line.
         if match is None or raw.count(b"\n") - 2 > self._config.fields_max:
             return None
+        head = head_of(match, self._config)
+        # Taken only now: what a refused head said stays here for `head_so_far`.
         self._buffer.take(len(raw))
-        return self._tell_head(head_of(match, self._config))
+        return self._tell_head(head)
 
     def _read_head_lines(self) -> Event:
         buffer, config = self._buffer, self._config

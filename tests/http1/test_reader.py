@@ -17,6 +17,7 @@ from server.http1.events import (
     ContentPiece,
 )
 from server.http1.messages import Fields, RequestHead
+from server.http1.reader import RequestReader
 from statemachine import IllegalEvent
 from statemachine._generated import RequestState
 from tests.http1.talk import SMALL, Bound, bound_to, read, split_at
@@ -120,6 +121,70 @@ def test_a_refusal_is_told_again_and_drops_what_comes(bound: Bound) -> None:
         reader.next_event()
     assert second.value is first.value
     assert reader.buffered == 0
+
+
+@pytest.mark.rfc("9110-9.3.2")
+@pytest.mark.parametrize(
+    ("wire", "known"),
+    [
+        (b"HEAD /p HTTP/1.1\r\n\r\n", ("HEAD", "/p", 1)),  # no Host: refused by what its head says
+        (b"HEAD /p HTTP/1.0\r\nbad line\r\n\r\n", ("HEAD", "/p", 0)),
+        (b"HEAD /p%zz HTTP/1.1\r\n\r\n", ("HEAD", "/p%zz", 1)),
+        (b"HEAD /p HTTP/1.9\r\nX: " + b"a" * 300, ("HEAD", "/p", 1)),
+        (b"HEAD /" + b"p" * 300, ("HEAD", "/" + "p" * 251, 1)),  # 414, as far as it was read
+        (b"HEAD /" + b"p" * 300 + b" HTTP/1.1\r\nHost: a\r\n\r\n", ("HEAD", "/" + "p" * 251, 1)),
+        (b"HEAD  /p HTTP/1.1\r\n", None),
+        (b"HEAD /p HTTP/2.0\r\n", None),
+        (b"HEAD /p HTTP/1.1\nHost: a\r\n\r\n", None),
+        (b"\x16\x03\x01", None),
+    ],
+)
+def test_a_refused_request_keeps_what_its_request_line_says(
+    wire: bytes, known: tuple[str, str, int] | None, bound: Bound
+) -> None:
+    for pieces in ([wire], split_at(wire, range(1, len(wire)))):
+        reader = bound.make_reader()
+        with pytest.raises(ProtocolError):
+            drink(reader, pieces)
+        assert told_so_far(reader) == known
+        reader.receive(b"GET /other HTTP/1.1\r\n")
+        assert told_so_far(reader) == known
+
+
+def drink(reader: RequestReader, pieces: list[bytes]) -> None:
+    for piece in pieces:
+        reader.receive(piece)
+        while reader.next_event() is not NEED_DATA:
+            pass
+
+
+def told_so_far(reader: RequestReader) -> tuple[str, str, int] | None:
+    head = reader.head_so_far()
+    if head is None:
+        return None
+    assert not head.persists
+    assert not head.fields
+    return head.method, head.target, head.minor
+
+
+@pytest.mark.rfc("9110-9.3.2")
+def test_a_head_under_way_tells_what_has_come_of_it(bound: Bound) -> None:
+    """For the 408 that may come at any moment."""
+    reader = bound.make_reader()
+    known = []
+    for byte in b"HEAD /p HTTP/1.0\r\nX: y":
+        reader.receive(bytes([byte]))
+        assert reader.next_event() is NEED_DATA
+        known.append(told_so_far(reader))
+    assert known == [
+        *[None] * 5,
+        ("HEAD", "/", 1),
+        *[("HEAD", "/p", 1)] * 11,
+        *[("HEAD", "/p", 0)] * 5,
+    ]
+    reader.receive(b"\r\n\r\n")
+    assert isinstance(reader.next_event(), RequestHead)
+    assert reader.head_so_far() is reader.head
 
 
 @pytest.mark.rfc("9112-8")

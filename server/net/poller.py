@@ -16,8 +16,8 @@ import threading
 from collections import deque
 from typing import Protocol
 
-READ = 1
-WRITE = 2
+READ = selectors.EVENT_READ
+WRITE = selectors.EVENT_WRITE
 
 
 class Poller(Protocol):
@@ -27,7 +27,10 @@ class Poller(Protocol):
         """Make a descriptor known, and arm it for reading."""
 
     def arm(self, descriptor: int, what: int) -> None:
-        """Ask for one event: READ or WRITE. A descriptor that is closed by now is passed over."""
+        """Ask for one event: READ, WRITE, or READ | WRITE for whichever comes first.
+
+        A descriptor that is closed by now is passed over.
+        """
 
     def disarm(self, descriptor: int) -> None:
         """Ask for none, and forget the descriptor, before it is closed."""
@@ -53,6 +56,7 @@ class EpollPoller:
         self._masks = {
             READ: select.EPOLLIN | select.EPOLLONESHOT,
             WRITE: select.EPOLLOUT | select.EPOLLONESHOT,
+            READ | WRITE: select.EPOLLIN | select.EPOLLOUT | select.EPOLLONESHOT,
         }
 
     def add(self, descriptor: int) -> None:
@@ -148,11 +152,10 @@ class SelectorPoller:
             descriptor, what = self._wanted.popleft()
             if descriptor not in self._known:
                 continue
-            event = selectors.EVENT_READ if what == READ else selectors.EVENT_WRITE
             if descriptor in self._selector.get_map():
-                self._selector.modify(descriptor, event)
+                self._selector.modify(descriptor, what)
             else:
-                self._selector.register(descriptor, event)
+                self._selector.register(descriptor, what)
 
 
 def best_poller() -> Poller:

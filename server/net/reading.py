@@ -13,7 +13,7 @@ from server.http1.events import END_OF_REQUEST, NEED_DATA, ContentPiece, PeerEnd
 from server.http1.messages import RequestHead
 from server.net.connection import Connection
 from server.net.deadlines import Deadlines
-from server.net.poller import READ
+from server.net.poller import READ, WRITE
 from server.net.rooms import Rooms
 from server.net.sending import Sending
 from statemachine._generated import (
@@ -38,6 +38,7 @@ class Reading:
         bury: Callable[[Connection], None],
     ) -> None:
         self._receive_bytes_max = rooms.config.receive_bytes_max
+        self._send_turn_bytes_max = rooms.config.send_turn_bytes_max
         self._poller = rooms.poller
         self._pool = rooms.pool
         self._makers = rooms.makers
@@ -52,13 +53,15 @@ class Reading:
     def read(self, connection: Connection) -> None:
         """The descriptor is readable."""
         try:
+            if connection.outgoing:
+                connection.send(self._send_turn_bytes_max)
             data = connection.transport.receive(self._receive_bytes_max)
         except OSError:
             connection.peer_failed()
             self._bury(connection)
             return
         if data is None:
-            self._poller.arm(connection.transport.descriptor, READ)
+            self._arm(connection)
             return
         connection.reader.receive(data)
         self.read_on(connection)
@@ -100,12 +103,19 @@ class Reading:
             self._deadlines.begin(connection, state)
         else:
             self._deadlines.watch(connection)
-        self._poller.arm(connection.transport.descriptor, READ)
+        self._arm(connection)
+
+    def _arm(self, connection: Connection) -> None:
+        # An interim response that did not fit is sent as soon as it does. Content is not kept
+        # waiting for that: the client may have sent it without reading first.
+        what = READ | WRITE if connection.outgoing else READ
+        self._poller.arm(connection.transport.descriptor, what)
 
     def _welcome_content(self, connection: Connection, head: RequestHead) -> None:
         """100 (Continue), unless some of the content has come without it (RFC 9110 10.1.1)."""
         if head.expects_continue and not connection.reader.has_leftover:
-            connection.transport.send(self._responder.interim(connection))
+            connection.outgoing.append(self._responder.interim(connection))
+            connection.send(self._send_turn_bytes_max)
 
     def _submit(self, connection: Connection) -> None:
         self._deadlines.begin_queueing(connection)

@@ -106,9 +106,12 @@ class Responder:
         return writer.interim()
 
     def log(self, connection: Connection, *, cut: bool = False) -> None:
-        """Write the access log's line for the answer that has just ended, well or not."""
+        """Write the access log's line for the answer that has just ended, well or not.
+
+        An interim response is no answer, and has no line.
+        """
         log, answer, head = self._access_log, connection.answer, connection.head
-        if log is None or answer is None:
+        if log is None or answer is None or answer.writer.state is ResponseState.PENDING:
             return
         seconds = self._clock.monotonic() - connection.began
         log.record(

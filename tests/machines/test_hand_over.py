@@ -15,7 +15,7 @@ from statemachine import Engine
 from statemachine._generated import (
     ConnectionState,
 )
-from tests.machines.peers import Peer
+from tests.machines.peers import CONTINUE, Peer
 from tests.machines.scene import Scene
 
 ENDLESS = 1 << 40
@@ -136,3 +136,54 @@ def test_a_worker_comes_in_time_while_the_reactor_gives_up(open_scene: Open, pat
     assert scene.trail(peer)[-1] not in ("C4", "C19", "C24")
     scene.end()
     assert peer.statuses() == [200]
+
+
+# --- interim responses ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("room", [0, 1, 10, len(CONTINUE) - 1, len(CONTINUE)])
+def test_an_interim_response_that_does_not_fit_is_sent_whole(open_scene: Open, room: int) -> None:
+    scene = open_scene()
+    peer = scene.peer()
+    peer.transport.room = room
+    peer.ask("POST", "/plain/1", content=b"content", fields=("Expect: 100-continue",))
+    peer.deliver(peer.said - 7)
+    scene.house.settle()
+    assert bytes(peer.transport.received) == CONTINUE[:room]
+    peer.transport.room = ENDLESS
+    scene.house.settle()
+    assert bytes(peer.transport.received) == CONTINUE
+    peer.deliver()
+    scene.house.settle()
+    assert peer.statuses() == [200]
+    assert bytes(peer.transport.received).count(b"100 Continue") == 1
+    scene.end()
+
+
+def test_content_that_comes_while_the_interim_response_waits_is_read(open_scene: Open) -> None:
+    scene = open_scene()
+    peer = scene.peer()
+    peer.transport.room = 10
+    peer.ask("POST", "/plain/1", content=b"content", fields=("Expect: 100-continue",))
+    peer.deliver(peer.said - 7)
+    scene.house.settle()
+    peer.deliver()
+    scene.house.settle()
+    assert scene.trail(peer) == ["C1", "C8", "C13"]
+    peer.transport.room = ENDLESS
+    scene.house.settle()
+    assert peer.statuses() == [200]
+    scene.end()
+
+
+def test_a_waiting_interim_response_logs_nothing(open_scene: Open) -> None:
+    scene = open_scene()
+    peer = scene.peer()
+    peer.transport.room = 10
+    peer.ask("POST", "/plain/1", content=b"content", fields=("Expect: 100-continue",))
+    peer.deliver(peer.said - 7)
+    scene.house.settle()
+    peer.transport.peer_resets()
+    scene.house.settle()
+    assert (scene.trail(peer), scene.house.ledger.entries) == (["C6"], [])
+    scene.end()

@@ -136,26 +136,27 @@ class Exchange(Job):
         self.desk = desk
 
     def run(self) -> None:
-        connection = self.connection
-        connection.taken()
         try:
-            self.desk.serve(connection)
+            self.connection.taken()
+            self.desk.serve(self.connection)
         except BaseException:
             self._give_up()
             raise
 
-    def dropped(self, error: BaseException | None) -> None:
-        """Withdrawn: the reactor sheds what is still QUEUED. Abandoned: nobody else can end it."""
-        if error is None:
-            self.desk.hand_back(self.connection)
-        else:
-            self._give_up()
+    def dropped(self, error: BaseException | None) -> None:  # noqa: ARG002 - all errors are one
+        """Withdrawn, or abandoned by a worker that died: nobody will answer."""
+        self._give_up()
 
     def _give_up(self) -> None:
-        """A mistake of our own: the connection must not stay with a worker that is done with it."""
+        """The connection must not stay with a job that has ended, nor with its worker."""
         connection = self.connection
-        # The mistake may have come after the hand-over, when the next request of the connection is
-        # with another worker already: then its job is another, and nothing here is ours.
-        if connection.job is self and connection.state is ConnectionState.EXCHANGING:
+        # A mistake may have come after the hand-over, when the next request of the connection is
+        # with another worker already: then its job is another, and nothing here is ours. The state
+        # is read first: what is EXCHANGING now and has this job is not another worker's.
+        exchanging = connection.state is ConnectionState.EXCHANGING
+        if connection.job is not self:
+            return
+        if exchanging:
             connection.response_broken()
-            self.desk.hand_back(connection)
+        # What is still QUEUED is shed by the reactor.
+        self.desk.hand_back(connection)

@@ -190,9 +190,11 @@ class Reactor:
         # A worker may move the state while we look: CLOSED here means closed for good, and any
         # other answer only decides how soon we look again.
         state = connection.state
-        if state in (PARKED, FLUSHING, LINGERING):
+        if state is CLOSED:
+            self._bury(connection)
+        elif state in (PARKED, FLUSHING, LINGERING):
             self._deadlines.watch(connection)
-        elif state is not CLOSED:
+        else:
             self._deadlines.glance(connection)
 
     def _bury(self, connection: Connection) -> None:

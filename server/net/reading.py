@@ -22,6 +22,12 @@ from statemachine._generated import (
     ServerState,
 )
 
+NEVER_RUN = frozenset({JobState.WITHDRAWN, JobState.RAISED, JobState.ABANDONED})
+"""States of the job of a connection that is QUEUED, in which no worker will take it any more.
+
+A worker that is torn out between its job's `taken` and the connection's leaves one that has ended.
+"""
+
 RETRY_AFTER = (("Retry-After", "1"),)
 """Seconds after which a shed request may do better: the queue moves within one."""
 
@@ -135,13 +141,14 @@ class Reading:
     def withdraw(self, connection: Connection) -> None:
         """The request waited too long. Whoever wins the job owns the connection."""
         assert connection.job is not None
-        self._pool.withdraw(connection.job)
+        if not self._pool.withdraw(connection.job):
+            self.shed_withdrawn(connection)
 
     def shed_withdrawn(self, connection: Connection) -> None:
-        """The job came back without having run: too late, or the pool broke."""
+        """The job came back without having run: too late, or the pool broke, or a worker died."""
         # Only the job's own state says that no worker has it: a stale call finds another job there.
         assert connection.job is not None
-        if connection.job.state is JobState.WITHDRAWN:
+        if connection.job.state in NEVER_RUN:
             self._shed(connection)
 
     def _shed(self, connection: Connection) -> None:

@@ -11,9 +11,12 @@ from typing import Self, cast
 
 import pytest
 
+from server.net.connection import Connection
 from statemachine import Engine
 from statemachine._generated import (
     ConnectionState,
+    JobState,
+    PoolState,
 )
 from tests.machines.peers import CONTINUE, Peer
 from tests.machines.scene import Scene
@@ -187,3 +190,89 @@ def test_a_waiting_interim_response_logs_nothing(open_scene: Open) -> None:
     scene.house.settle()
     assert (scene.trail(peer), scene.house.ledger.entries) == (["C6"], [])
     scene.end()
+
+
+# --- the pool breaks --------------------------------------------------------------------------
+
+
+def test_who_is_queued_when_the_pool_breaks_is_told(open_scene: Open) -> None:
+    scene = open_scene()
+    house, peer = scene.house, scene.asking("/plain/1")
+    house.run("reactor")
+    house.stage.threads_left = 0
+    house.actor("worker_0").strike(MemoryError())
+    house.settle()
+    assert house.pool.state is PoolState.BROKEN
+    assert peer.statuses() == [503]
+    later = scene.asking("/plain/2")
+    house.settle()
+    assert later.statuses() == [503]
+    house.diary.lines.clear()
+    scene.end()
+
+
+def test_a_worker_dies_with_a_job_that_it_has_not_begun(open_scene: Open) -> None:
+    scene = open_scene()
+    house, peer = scene.house, scene.asking("/plain/1")
+    house.run("reactor")
+    house.run("worker_0", until="J3")
+    job = house.connection(peer.transport).job
+    assert job is not None
+    assert (job.state, state_of(scene, peer)) == (JobState.RUNNING, ConnectionState.QUEUED)
+    house.actor("worker_0").strike(MemoryError())
+    house.settle()
+    assert job.state is JobState.ABANDONED
+    assert peer.statuses() == [503]
+    house.diary.lines.clear()
+    scene.end()
+
+
+@pytest.mark.parametrize("reactor_is_fast", [True, False])
+def test_a_job_fails_before_it_has_taken_its_connection(
+    open_scene: Open, monkeypatch: pytest.MonkeyPatch, reactor_is_fast: bool
+) -> None:
+    scene = open_scene()
+    house, peer = scene.house, scene.asking("/plain/1")
+    house.run("reactor")
+
+    def fail(_: Connection) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(type(house.connection(peer.transport)), "taken", fail)
+    if reactor_is_fast:
+        # It hears of the connection while the job has not ended: only the deadline is left then.
+        while not house.reactor_thread.may_go():
+            house.actor("worker_0").step()
+        house.run("reactor")
+        house.settle()
+        house.advance(31)
+    house.settle()
+    monkeypatch.undo()
+    assert peer.statuses() == [503]
+    house.diary.lines.clear()
+    scene.end()
+
+
+def test_a_worker_is_torn_out_right_after_it_took_the_connection(open_scene: Open) -> None:
+    scene = open_scene()
+    house, peer = scene.house, scene.asking("/plain/1")
+    house.run("reactor")
+    house.run("worker_0", until="C8")
+    house.actor("worker_0").strike(MemoryError())
+    house.settle()
+    assert scene.trail(peer) == ["C1", "C8", "C14"]
+    house.diary.lines.clear()
+    scene.end()
+
+
+def test_a_connection_that_is_closed_and_not_told_of_is_buried(open_scene: Open) -> None:
+    """The worker is torn out between the arrow to CLOSED and the call that tells of it."""
+    scene = open_scene()
+    house, peer = scene.house, scene.asking("/short/1")
+    house.run("reactor")
+    house.run("worker_0", until="C14")
+    house.actor("worker_0").strike(MemoryError())
+    house.settle()
+    house.diary.lines.clear()
+    scene.end()
+    assert peer.transport.closed == 1

@@ -39,6 +39,12 @@ class Deadlines:
         # the wheel. So it is looked at again after the shortest patience that there is.
         self.glance_seconds = min(*patience.connection.values(), *patience.request.values())
 
+    def shorten(self, state: RequestState, seconds: float) -> None:
+        """From now on be patient with requests in `state` for `seconds` at most."""
+        patience = self.patience
+        shorter = {**patience.request, state: min(seconds, patience.request[state])}
+        self.patience = Patience(patience.connection, shorter)
+
     def tick(self) -> None:
         """A new turn begins."""
         self.now = self._clock.monotonic()

@@ -116,8 +116,8 @@ class Desk:
         connection.response_sent()
         if pipelined:
             self._returns.hand_back(connection)
-            return
-        self._poller.arm(descriptor, READ)
+        else:
+            self._poller.arm(descriptor, READ)
         # A drain that began while this response was promised to persist may have looked for parked
         # connections before this one was. It began before this line, then, and we see it; or it
         # begins after it, and sees the connection.

@@ -21,7 +21,7 @@ from server.net.poller import READ
 from server.net.reading import Reading
 from server.net.rooms import Rooms
 from server.net.sending import Sending
-from statemachine._generated import ConnectionState, ListenerState, RequestState
+from statemachine._generated import ConnectionState, JobState, ListenerState, RequestState
 
 LOG = logging.getLogger("interlock.reactor")
 
@@ -30,7 +30,6 @@ ACCEPT_BATCH = 64
 
 PARKED = ConnectionState.PARKED
 QUEUED = ConnectionState.QUEUED
-EXCHANGING = ConnectionState.EXCHANGING
 FLUSHING = ConnectionState.FLUSHING
 LINGERING = ConnectionState.LINGERING
 CLOSED = ConnectionState.CLOSED
@@ -223,6 +222,7 @@ class Reactor:
         except OutOfRoom as error:
             LOG.warning("the backlog was not emptied: %s", error)
         self.close_listener()
+        self._deadlines.shorten(RequestState.AWAITED, self._config.drain_idle_seconds)
         self._hurry_idle()
         self._report_if_empty()
 
@@ -238,16 +238,25 @@ class Reactor:
         self.close_listener()
         self._pool.withdraw_all()
         for connection in list(self.connections.values()):
-            if connection.state in (PARKED, FLUSHING, LINGERING):
+            if self._is_ours(connection):
                 connection.cut()
+            if connection.state is CLOSED:
                 self._bury(connection)
-            elif connection.state is EXCHANGING:
-                # Its worker finds the peer gone when it sends; only its owner may move it.
-                try:
-                    connection.transport.abort()
-                except OSError:
-                    LOG.debug("a connection had ended before it was cut", exc_info=True)
+                continue
+            # Its worker finds the peer gone when it sends; only its owner may move it. It may be
+            # QUEUED still, if the worker has taken the job and not yet the connection.
+            try:
+                connection.transport.abort()
+            except OSError:
+                LOG.debug("a connection had ended before it was cut", exc_info=True)
         self._report_if_empty()
+
+    def _is_ours(self, connection: Connection) -> bool:
+        """Whether no worker has this connection, nor can take it any more."""
+        if connection.state is QUEUED:
+            assert connection.job is not None
+            return connection.job.state not in (JobState.QUEUED, JobState.RUNNING)
+        return connection.state in (PARKED, FLUSHING, LINGERING)
 
     def close(self) -> None:
         """The loop has ended, and so has every worker: close what they closed, and the selector."""

@@ -16,6 +16,7 @@ from statemachine import Engine
 from statemachine._generated import (
     ConnectionState,
     JobState,
+    ListenerState,
     PoolState,
 )
 from tests.machines.peers import CONTINUE, Peer
@@ -276,3 +277,85 @@ def test_a_connection_that_is_closed_and_not_told_of_is_buried(open_scene: Open)
     house.diary.lines.clear()
     scene.end()
     assert peer.transport.closed == 1
+
+
+# --- drain and cut ----------------------------------------------------------------------------
+
+
+def test_a_cut_reaches_what_a_worker_has_just_taken(open_scene: Open) -> None:
+    scene = open_scene()
+    house, peer = scene.house, scene.asking("/plain/1")
+    house.run("reactor")
+    house.run("worker_0", until="J3")
+    assert state_of(scene, peer) is ConnectionState.QUEUED
+    house.stop()
+    house.cut()
+    house.run("reactor")
+    assert peer.transport.aborted
+    house.settle()
+    assert scene.trail(peer) == ["C1", "C8", "C15"]
+    scene.end()
+
+
+def test_the_supervisor_can_cut_for_a_dead_reactor(open_scene: Open) -> None:
+    scene = open_scene()
+    house = scene.house
+    running = scene.asking("/plain/1")
+    house.run("reactor")
+    house.run("worker_0", until="C8")
+    parked, queued = scene.peer(), scene.asking("/plain/2")
+    house.run("reactor")
+    house.bury_reactor(RuntimeError("struck by lightning"))
+    house.lifecycle.reactor_died()
+    house.reactor.cut()
+    assert scene.trail(queued) == ["C1", "C10"]
+    assert scene.trail(parked) == ["C7"]
+    assert (queued.transport.closed, parked.transport.closed) == (1, 1)
+    assert running.transport.aborted
+    assert house.porch.state is ListenerState.CLOSED
+
+
+def test_who_is_parked_by_the_reactor_in_a_drain_is_hurried(open_scene: Open) -> None:
+    """A response that was promised to persist is flushed after the drain has begun."""
+    scene = open_scene(drain_idle_seconds=0.5)
+    house, peer = scene.house, scene.asking("/file/1")
+    peer.transport.room = 1000
+    house.settle()
+    house.stop()
+    house.settle()
+    peer.transport.room = ENDLESS
+    house.settle()
+    assert scene.trail(peer) == ["C1", "C8", "C13", "C16"]
+    house.advance(0.6)
+    house.settle()
+    assert scene.trail(peer)[4:] == ["C4"]
+    scene.end()
+
+
+@pytest.mark.parametrize("leftover", [b"", b"\r\n"])
+def test_who_is_parked_by_a_worker_in_a_drain_is_hurried(open_scene: Open, leftover: bytes) -> None:
+    scene = open_scene(drain_idle_seconds=0.5)
+    house, peer = scene.house, scene.asking("/plain/1")
+    peer.say(leftover)
+    peer.deliver()
+    house.run("reactor")
+    house.run("worker_0", until="A2")
+    house.stop()
+    house.run("reactor")
+    house.settle()
+    house.advance(0.6)
+    house.settle()
+    assert scene.trail(peer)[-1] == "C4"
+    scene.end()
+
+
+@pytest.mark.parametrize("when", ["J3", "C8", "C11"])
+def test_a_drain_at_any_moment_of_an_exchange(open_scene: Open, when: str) -> None:
+    scene = open_scene()
+    house, peer = scene.house, scene.asking("/plain/1")
+    house.run("reactor")
+    house.run("worker_0", until=when)
+    house.stop()
+    house.settle()
+    scene.end()
+    assert peer.statuses() == [200]

@@ -7,6 +7,7 @@ in which state, and nothing else does. The reactor's steps are in `reactor`, the
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 
 from server.errors import ContentError
@@ -17,6 +18,8 @@ from server.net.pool import Job
 from server.net.timers import NOT_WATCHED
 from server.net.transport import Transport
 from statemachine._generated import ConnectionMachine, ConnectionState, RequestState
+
+LOG = logging.getLogger("interlock.connection")
 
 
 class Connection(ConnectionMachine):
@@ -114,7 +117,7 @@ class Connection(ConnectionMachine):
         region.size -= sent
         if not region.size:
             self.outgoing.popleft()
-            region.close()
+            close_file(region)
             # Bytes were framed when they were put in line: the last region ends the message.
             if writer.content_is_exact():
                 writer.end()
@@ -124,8 +127,16 @@ class Connection(ConnectionMachine):
         """Forget what is not sent, and close its files."""
         for piece in self.outgoing:
             if isinstance(piece, FileRegion):
-                piece.close()
+                close_file(piece)
         self.outgoing.clear()
+
+
+def close_file(region: FileRegion) -> None:
+    """Close a region's file. It is the handler's: its mistakes must not cost us a descriptor."""
+    try:
+        region.close()
+    except Exception:
+        LOG.exception("a response's file could not be closed")
 
 
 class Answer:

@@ -72,6 +72,10 @@ class Deadlines:
         """Let it come due soon, whatever its deadline is."""
         self._timers.watch(one, self.now + self.glance_seconds)
 
+    def forget(self, one: Timed) -> None:
+        """It has ended: keep nothing of it."""
+        self._timers.forget(one)
+
     def due(self) -> Iterator[Timed]:
         """What has come due, once each. It may have come too early: watch it again then."""
         return self._timers.due(self.now)

@@ -116,7 +116,9 @@ class Reactor:
                 self._take(self._on_ready, connection)
             elif descriptor == self._listener.descriptor:
                 self._accept()
-        while self._returned:
+        # Those who come back meanwhile wait for the next turn: one peer's long pipeline, of which
+        # each request is answered at once, must not keep the others from theirs.
+        for _ in range(len(self._returned)):
             self._take(self._on_return, self._returned.popleft())
         while self._asked:
             self._asked.popleft()()
@@ -137,9 +139,10 @@ class Reactor:
             step(connection)
         except Exception:
             LOG.exception("a connection from %s was given up", connection.transport.peer)
-            if connection.state in (PARKED, QUEUED, FLUSHING, LINGERING):
+            if self._is_ours(connection):
                 connection.cut()
-            self._bury(connection)
+            if connection.state is CLOSED:
+                self._bury(connection)
 
     # --- the listener -----------------------------------------------------------------------
 
@@ -166,10 +169,14 @@ class Reactor:
         transport = self._listener.accept()
         if transport is None:
             return False
+        try:
+            self._poller.add(transport.descriptor)
+        except OSError as error:  # epoll_ctl(2): ENOSPC or ENOMEM
+            transport.close()
+            raise OutOfRoom(str(error)) from None
         connection = self._makers.connection(transport, self._makers.reader())
         self.connections[transport.descriptor] = connection
         self._deadlines.begin(connection, RequestState.AWAITED)
-        self._poller.add(transport.descriptor)
         return True
 
     def _end_pause(self) -> None:
@@ -204,7 +211,9 @@ class Reactor:
         if connection.outgoing:
             self._responder.log(connection, cut=True)
         del self.connections[descriptor]
+        self._deadlines.forget(connection)
         connection.drop_outgoing()
+        connection.job = None  # which knows its connection: neither would go without the collector
         self._poller.disarm(descriptor)
         connection.transport.close()
         if self._listener.state is ListenerState.FULL:

@@ -13,7 +13,7 @@ from server.clock import Clock, DateCache
 from server.http1.messages import Content, FileRegion, Response, pieces_of
 from server.http1.writer import ResponseWriter
 from server.net.access_log import AccessLog
-from server.net.connection import Answer, Connection
+from server.net.connection import Answer, Connection, close_file
 from server.net.log_format import CUT, Entry
 from statemachine._generated import ResponseState, ServerMachine, ServerState
 
@@ -153,4 +153,4 @@ def discard(response: Response) -> None:
     """Close the files of a response whose content is not sent."""
     for piece in pieces_of(response.content):
         if isinstance(piece, FileRegion):
-            piece.close()
+            close_file(piece)

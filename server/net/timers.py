@@ -2,9 +2,10 @@
 
 An object is entered under the tick of its deadline. When its deadline moves further away nothing is
 done: the entry comes due, finds that it is too early, and is entered again. Only a deadline that
-moves nearer makes a new entry, and the old one is passed over when it comes.
+moves nearer moves the entry with it.
 
-Guarantee: a watched object comes due at most one tick after its deadline, never before it.
+Guarantees: a watched object comes due at most one tick after its deadline, never before it; it has
+one entry, and none after `forget`, so that the wheel keeps alive nobody who has gone.
 Threads: the reactor's alone.
 """
 
@@ -20,7 +21,7 @@ NOT_WATCHED = -1
 
 
 class Timed(Protocol):
-    """What can be watched. `tick` is the wheel's own note: where the object's valid entry is."""
+    """What can be watched. `tick` is the wheel's own note: where the object's entry is."""
 
     deadline: float
     tick: int
@@ -30,30 +31,43 @@ class Timers:
     """The wheel. Times are seconds of the monotonic clock."""
 
     def __init__(self) -> None:
-        self._buckets: dict[int, list[Timed]] = {}
+        self._buckets: dict[int, dict[Timed, None]] = {}
         self._ticks: list[int] = []
 
     def watch(self, one: Timed, until: float) -> None:
         """Let `one` come due at `until`, or at an earlier time that it is entered for already."""
         tick = math.floor(until / TICK_SECONDS) + 1
-        if one.tick != NOT_WATCHED and one.tick <= tick:
-            return
+        if one.tick != NOT_WATCHED:
+            if one.tick <= tick:
+                return
+            self.forget(one)
         one.tick = tick
         bucket = self._buckets.get(tick)
         if bucket is None:
-            self._buckets[tick] = [one]
+            self._buckets[tick] = {one: None}
             heapq.heappush(self._ticks, tick)
         else:
-            bucket.append(one)
+            bucket[one] = None
+
+    def forget(self, one: Timed) -> None:
+        """Let `one` never come due, if it is watched at all."""
+        if one.tick != NOT_WATCHED:
+            del self._buckets[one.tick][one]
+            one.tick = NOT_WATCHED
 
     def due(self, now: float) -> Iterator[Timed]:
-        """Take out, one by one, the objects whose time has come. Watch again what was too early."""
+        """Take out, one by one, the objects whose time has come.
+
+        Meanwhile any may be forgotten, and watched until a time after `now`.
+        """
         while self._ticks and self._ticks[0] * TICK_SECONDS <= now:
             tick = heapq.heappop(self._ticks)
-            for one in self._buckets.pop(tick):
-                if one.tick == tick:
-                    one.tick = NOT_WATCHED
-                    yield one
+            bucket = self._buckets[tick]
+            while bucket:
+                one, _ = bucket.popitem()
+                one.tick = NOT_WATCHED
+                yield one
+            del self._buckets[tick]
 
     def seconds_to_next(self, now: float) -> float | None:
         """How long nothing will come due; None while nothing is watched."""

@@ -176,4 +176,7 @@ def test_bytes_take_each_arrow(arrow: str, engine: Engine) -> None:
     except ProtocolError:
         assert reader.state.name == "REFUSED"
     assert oracle.taken[-1] == arrow
-    assert PATHS.keys() == {one.id for one in oracle.spec.arrows}
+
+
+def test_every_arrow_has_a_path() -> None:
+    assert PATHS.keys() == {one.id for one in the_system().machines["chunked"].arrows}

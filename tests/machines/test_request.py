@@ -198,4 +198,7 @@ def test_bytes_take_each_arrow(arrow: str, engine: Engine) -> None:
         except ProtocolError:
             assert reader.state.name == "REFUSED"
     assert arrow in oracle.taken
-    assert PATHS.keys() == {one.id for one in oracle.spec.arrows}
+
+
+def test_every_arrow_has_a_path() -> None:
+    assert PATHS.keys() == {one.id for one in the_system().machines["request"].arrows}

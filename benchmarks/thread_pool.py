@@ -119,7 +119,7 @@ def report(found: dict[str, dict[str, list[float]]]) -> dict[str, object]:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--json", type=Path, help="write every round and the medians to this file")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args(arguments)
     machine = {
         "python": platform.python_version(),

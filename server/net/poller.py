@@ -71,7 +71,8 @@ class EpollPoller:
             self._epoll.modify(descriptor, self._masks[what])
 
     def disarm(self, descriptor: int) -> None:
-        self._epoll.unregister(descriptor)
+        with contextlib.suppress(FileNotFoundError):  # it was never added
+            self._epoll.unregister(descriptor)
 
     def poll(self, timeout_seconds: float | None) -> list[int]:
         ready = [pair[0] for pair in self._epoll.poll(timeout_seconds)]

@@ -28,6 +28,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+from server.net.sleepers import Sleepers
 from server.net.threads import SystemThreading, Thread, Threading
 from server.net.worker import Job, Worker, tell_dropped
 from statemachine import Binder
@@ -46,22 +47,10 @@ class Pool(PoolMachine):
     """
 
     __slots__ = (
-        "__weakref__",
-        "_daemon",
-        "_ended",
-        "_initializer",
-        "_lock",
-        "_prefix",
-        "_sleepers",
-        "_spawned",
-        "_threads",
-        "_worker_type",
-        "queue",
-        "queue_jobs_max",
-        "replaced",
-        "threading",
-        "workers",
-    )
+        "__weakref__", "_daemon", "_ended", "_initializer", "_lock", "_prefix", "_sleepers",
+        "_spawned", "_threads", "_worker_type", "queue", "queue_jobs_max", "replaced",
+        "threading", "workers",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -84,7 +73,7 @@ class Pool(PoolMachine):
         self._initializer = initializer
         self._daemon = daemon
         self._spawned = 0
-        self._sleepers: list[Worker] = []
+        self._sleepers = Sleepers()
         self._threads: list[Thread] = []
         self._lock = self.threading.Lock()
         # Locked until the pool is STOPPED: `join` waits on it. Released at the arrow into STOPPED.
@@ -113,8 +102,12 @@ class Pool(PoolMachine):
 
     # --- what the outside asks for ----------------------------------------------------------
 
-    def offer(self, job: Job) -> bool:
-        """Take the job into the queue. False: refused; the pool is not SERVING, or it is full."""
+    def offer(self, job: Job, *, lazily: bool = False) -> bool:
+        """Take the job into the queue. False: refused; the pool is not SERVING, or it is full.
+
+        `lazily`, nobody is woken for it: the caller promises to call `rouse` when it has no more
+        jobs at hand, and about every ROUSE_SECONDS as long as the pool is `strained`.
+        """
         job.pool = self
         with self._lock:
             if not job.pool_accepts():
@@ -124,9 +117,20 @@ class Pool(PoolMachine):
             self.queue.append(job)
             # Woken under the lock, although outside it would do: a KeyboardInterrupt between the
             # two would leave a worker asleep that nobody knows of.
-            if self._sleepers:
-                self._sleepers.pop().wake.release()
+            if not lazily:
+                self._sleepers.wake()
         return True
+
+    @property
+    def strained(self) -> bool:
+        """Whether jobs are queued while workers sleep. Read without the lock: a hint."""
+        return bool(self.queue and self._sleepers)
+
+    def rouse(self, now: float, *, idle: bool) -> None:
+        """Wake whom the queue needs: the lazy offers' other half. See `Sleepers.wanted`."""
+        with self._lock:
+            awake = len(self.workers) - len(self._sleepers)
+            self._sleepers.wake(self._sleepers.wanted(len(self.queue), awake, now, idle=idle))
 
     def withdraw(self, job: Job) -> bool:
         """Take a queued job back. False: a worker was faster, and the job is its own."""
@@ -289,7 +293,7 @@ class Pool(PoolMachine):
                     worker.dismissed()
                     self._leave_locked(worker)
                     return None
-                self._sleepers.append(worker)
+                self._sleepers.lie_down(worker)
             worker.wake.acquire()
 
     def _bury(self, worker: Worker, error: BaseException) -> None:
@@ -320,8 +324,8 @@ class Pool(PoolMachine):
             with self._lock:
                 self._write_off_locked(worker)
                 # The wake-up that the dead one was sent is another's now.
-                if self.queue and self._sleepers:
-                    self._sleepers.pop().wake.release()
+                if self.queue:
+                    self._sleepers.wake()
         else:
             with self._lock:
                 self.replaced += 1
@@ -343,6 +347,7 @@ class Pool(PoolMachine):
         return self._leave_locked(worker)
 
     def _take_locked(self, worker: Worker) -> Job | None:
+        self._sleepers.note_taken(worker)
         worker.took_job()
         job = worker.job
         assert job is not None
@@ -380,20 +385,11 @@ class Pool(PoolMachine):
         self.broke()
         if draining:
             self.drain_began()
-        self._rouse_all_locked()
+        self._sleepers.wake_all(self.workers)
         return jobs
 
     def _drain_locked(self) -> list[Job]:
         if self.state in (PoolState.SERVING, PoolState.BROKEN):
             self.drain_began()
-        self._rouse_all_locked()
+        self._sleepers.wake_all(self.workers)
         return self._end_if_deserted_locked()
-
-    def _rouse_all_locked(self) -> None:
-        # Once the pool is not SERVING no worker goes to sleep any more. All are woken, even while
-        # jobs are queued: whoever slept on would sleep for ever. And all means all, not only those
-        # that the list knows of: whoever took one out of it may have been interrupted.
-        self._sleepers.clear()
-        for worker in self.workers:
-            with contextlib.suppress(RuntimeError):  # unlocked: it was woken already
-                worker.wake.release()

@@ -21,6 +21,7 @@ from server.net.poller import READ
 from server.net.reading import Reading
 from server.net.rooms import Rooms
 from server.net.sending import Sending
+from server.net.sleepers import ROUSE_SECONDS
 from statemachine._generated import ConnectionState, JobState, ListenerState, RequestState
 
 LOG = logging.getLogger("interlock.reactor")
@@ -107,8 +108,7 @@ class Reactor:
 
     def poll_once(self) -> None:
         """Wait for the next thing to happen, and do all that there is to do."""
-        waiting = self._returned or self._asked
-        ready = self._poller.poll(0.0 if waiting else self._deadlines.seconds_to_next())
+        ready = self._poller.poll(self._seconds_to_wait())
         self._deadlines.tick()
         for descriptor in ready:
             connection = self.connections.get(descriptor)
@@ -127,6 +127,18 @@ class Reactor:
                 self._check_deadline(timed)
             else:
                 self._end_pause()
+        # Only now: one worker that is quick does more than four that pass the interpreter's lock to
+        # each other, and to this thread, at every system call.
+        if self._pool.strained:
+            self._pool.rouse(self._deadlines.now, idle=not ready)
+
+    def _seconds_to_wait(self) -> float | None:
+        if self._returned or self._asked:
+            return 0.0
+        seconds = self._deadlines.seconds_to_next()
+        if self._pool.strained:
+            return ROUSE_SECONDS if seconds is None else min(seconds, ROUSE_SECONDS)
+        return seconds
 
     def _take(self, steps: Mapping[ConnectionState, Step], connection: Connection) -> None:
         """Take the state's step. A mistake of ours costs this connection, never the reactor."""

@@ -128,7 +128,7 @@ class Reading:
         connection.job = job = self._makers.exchange(connection)
         connection.request_received()
         # From here on a worker may own the connection, unless the pool refuses the job.
-        if not self._pool.offer(job):
+        if not self._pool.offer(job, lazily=True):
             self._shed(connection)
 
     def _refuse(self, connection: Connection, error: ProtocolError) -> None:

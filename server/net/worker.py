@@ -50,7 +50,7 @@ class Worker(WorkerMachine):
     thread's, or None until that thread has begun.
     """
 
-    __slots__ = ("ident", "job", "name", "pool", "wake")
+    __slots__ = ("ident", "job", "name", "pool", "took_at", "wake")
 
     def __init__(self, pool: Pool, name: str) -> None:
         super().__init__()
@@ -58,6 +58,7 @@ class Worker(WorkerMachine):
         self.name = name
         self.ident: int | None = None
         self.job: Job | None = None
+        self.took_at = 0.0
         self.wake = pool.threading.Lock()
         self.wake.acquire()
 

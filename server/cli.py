@@ -13,10 +13,9 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import get_args
 
 import server
-from server.config import Config, Engine, LogLevel, option, parser_of
+from server.config import CHOICES, Config, option, parser_of
 from server.errors import ConfigError, InterlockError
 from server.server import Server
 from statemachine import StateMachineError
@@ -38,8 +37,7 @@ examples:
 exit status: 0 drained and stopped, 1 could not start or was forced to stop, 2 wrong command line
 """
 
-CHOICES = {"engine": get_args(Engine), "log_level": get_args(LogLevel)}
-METAVARS = {"int": "N", "float": "SECONDS", "Path": "DIR"}
+METAVARS = {"int": "N", "float": "SECONDS", "Path": "DIR", "tuple[Mount, ...]": "/PREFIX=DIR"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,15 +74,18 @@ def make_parser() -> argparse.ArgumentParser:
     for one in dataclasses.fields(Config):
         parser.add_argument(
             option(one.name),
+            dest=one.name,
+            action="append" if one.metadata.get("repeat") else "store",
             default=argparse.SUPPRESS if one.name != "threads" else str(Config().threads),
-            choices=CHOICES.get(one.name),
-            metavar=None if one.name in CHOICES else _metavar(one),
+            metavar=_metavar(one),
             help=f"{one.metadata['means']} (default: {_shown_default(one)})",
         )
     return parser
 
 
 def _metavar(one: dataclasses.Field[object]) -> str:
+    if one.name in CHOICES:
+        return "|".join(CHOICES[one.name])
     if one.name.endswith("_bytes_max"):
         return "BYTES"
     return METAVARS.get(str(one.type), one.name.upper())
@@ -92,6 +93,8 @@ def _metavar(one: dataclasses.Field[object]) -> str:
 
 def _shown_default(one: dataclasses.Field[object]) -> str:
     value = getattr(Config(), one.name)
+    if value in ((), ""):
+        return "none"
     text = f"{value:g}" if isinstance(value, float) else str(value)
     return text.replace("%", "%%") if one.name != "root" else "the pages that come with Interlock"
 
@@ -100,6 +103,8 @@ def _value(name: str, text: object) -> object:
     """An option's text as its field's type. Raises ConfigError."""
     one = next(field for field in dataclasses.fields(Config) if field.name == name)
     parse = parser_of(one)
+    if isinstance(text, list):
+        return tuple(parse(each) for each in text)
     try:
         return parse(str(text))
     except (TypeError, ValueError):

@@ -7,15 +7,25 @@ generated from these fields: `head_bytes_max` is `--head-bytes-max`.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, Self, get_args
 
 from server.errors import ConfigError
 
 Engine = Literal["sealed", "stock"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+Symlinks = Literal["inside", "any"]
+Dotfiles = Literal["hidden", "served"]
+CHOICES: Final = {
+    "engine": get_args(Engine),
+    "log_level": get_args(LogLevel),
+    "symlinks": get_args(Symlinks),
+    "dotfiles": get_args(Dotfiles),
+}
+"""The words that a setting may have, where these are all it may have."""
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -35,6 +45,40 @@ def _setting(default: Any, means: str) -> Any:
     return field(default=default, metadata={"means": means})
 
 
+# Segments of unreserved characters (RFC 3986 2.3), which are spelled one way only in a path; none
+# hidden but the one that is public by definition (RFC 8615).
+_PREFIX: Final = re.compile(r"(?=/)(?:/\.well-known)?(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
+
+# RFC 9110 5.5: field-value = *field-content, which neither begins nor ends with whitespace.
+_FIELD_VALUE: Final = re.compile(r"(?:[!-~](?:[ \t!-~]*[!-~])?)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A folder whose files are served below `prefix`: a path without a slash at its end.
+
+    Raises ConfigError for a prefix that is none.
+    """
+
+    prefix: str
+    folder: Path
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """A mount as the command line names it. Raises ConfigError."""
+        prefix, equals, folder = text.partition("=")
+        if not equals or not folder:
+            raise ConfigError(f"--mount is {text!r}, expected /PREFIX=DIR")
+        return cls(prefix, Path(folder))
+
+    def __post_init__(self) -> None:
+        if not _PREFIX.fullmatch(self.prefix):
+            raise ConfigError(
+                f"--mount has the prefix {self.prefix!r}, expected a path like /docs or /a/b, of "
+                "letters, digits and - . _ ~, without a slash at its end"
+            )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """How one server runs.
@@ -48,6 +92,21 @@ class Config:
     root: Path = field(
         default_factory=html_folder, metadata={"means": "folder whose files are served"}
     )
+    mounts: tuple[Mount, ...] = field(
+        default=(),
+        metadata={
+            "means": "folder whose files are served below a path of its own; may be repeated, and "
+            "the longest prefix wins",
+            "repeat": True,
+        },
+    )
+    symlinks: Symlinks = _setting(  # noqa: RUF009 - it calls dataclasses.field
+        "inside", "links that are followed: those that stay inside their root, or any"
+    )
+    dotfiles: Dotfiles = _setting(  # noqa: RUF009 - it calls dataclasses.field
+        "hidden", "what is done with files and folders whose names begin with a dot"
+    )
+    cache_control: str = _setting("", "Cache-Control field that is sent with each file")
     access_log: str = _setting(
         "off", "where each answered request is logged: a file, - for standard output, or off"
     )
@@ -135,12 +194,14 @@ class Config:
         for one in dataclasses.fields(self):
             if "least" in one.metadata:
                 _check_number(one, getattr(self, one.name))
-        for name, choices in (("engine", get_args(Engine)), ("log_level", get_args(LogLevel))):
+        for name, choices in CHOICES.items():
             value = getattr(self, name)
             if value not in choices:
                 raise ConfigError(
                     f"{option(name)} is {value!r}, expected one of {', '.join(choices)}"
                 )
+        _check_field_value("cache_control", self.cache_control)
+        _check_prefixes(self.mounts)
         if self.port > 65_535:
             raise ConfigError(f"--port is {self.port}, expected 0 to 65535")
         for small, large in (
@@ -154,13 +215,20 @@ class Config:
 
 
 def option(name: str) -> str:
-    """`head_bytes_max` → `--head-bytes-max`."""
-    return "--" + name.replace("_", "-")
+    """`head_bytes_max` → `--head-bytes-max`; what is repeated is named for one: `--mount`."""
+    one = "mount" if name == "mounts" else name
+    return "--" + one.replace("_", "-")
 
 
 def parser_of(one: dataclasses.Field[Any]) -> Callable[[str], Any]:
-    """How an option's text becomes the field's value: int, float, Path or str."""
-    return {"int": int, "float": float, "Path": Path}.get(str(one.type), str)
+    """How an option's text becomes the field's value, or one of its values where it is repeated."""
+    parsers: dict[str, Callable[[str], Any]] = {
+        "int": int,
+        "float": float,
+        "Path": Path,
+        "tuple[Mount, ...]": Mount.of,
+    }
+    return parsers.get(str(one.type), str)
 
 
 def _check_number(one: dataclasses.Field[Any], value: object) -> None:
@@ -169,3 +237,17 @@ def _check_number(one: dataclasses.Field[Any], value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, kind) or not least <= value < float("inf"):
         what = "whole number" if whole else "number"
         raise ConfigError(f"{option(one.name)} is {value!r}, expected a {what}, {least:g} or more")
+
+
+def _check_field_value(name: str, value: str) -> None:
+    if not _FIELD_VALUE.fullmatch(value):
+        raise ConfigError(
+            f"{option(name)} is {value!r}, expected printable ASCII without spaces around it"
+        )
+
+
+def _check_prefixes(mounts: tuple[Mount, ...]) -> None:
+    prefixes = [mount.prefix for mount in mounts]
+    for prefix in prefixes:
+        if prefixes.count(prefix) > 1:
+            raise ConfigError(f"--mount names the prefix {prefix} twice, expected it once")

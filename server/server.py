@@ -260,7 +260,7 @@ class Server:
 
     def _build(self) -> _House:
         config, clock, bind_type = self.config, self._clock, self._binder.bind
-        handler = self._handler or make_app(config.root, clock)
+        handler = self._handler or make_app(config, clock)
         access_log = open_access_log(config, clock)
         try:
             listener = bind_type(Listener)(bind(config.host, config.port, config.backlog))

@@ -1,7 +1,7 @@
 """Conditional requests: whether what the client has is what we would send (RFC 9110 section 13).
 
 The conditions are evaluated for a GET or HEAD whose answer would be 200, and for nothing else
-(13.2.1). `evaluate` follows the numbered steps of 13.2.2; If-Range waits for ranges.
+(13.2.1). `evaluate` follows the numbered steps of 13.2.2 up to the fifth, which is If-Range's.
 """
 
 from __future__ import annotations
@@ -46,6 +46,21 @@ def evaluate(fields: Fields, have: Validators, *, now: float) -> Literal[200, 30
         return 304 if _lists(none_match, have.etag, weakly=True) else 200
     date = _only_date(given.all("if-modified-since"), now)
     return 304 if date is not None and have.modified <= date else 200
+
+
+def range_counts(fields: Fields, have: Validators, *, now: float) -> bool:
+    """Whether If-Range lets a Range field count (13.1.5): it is not there, or its one validator is
+    that of what we have, by the strong comparison.
+    """
+    values = fields.all("if-range")
+    if not values:
+        return True
+    if '"' in values[0][:3]:  # 13.1.5: how a recipient tells an entity tag from a date
+        return len(values) == 1 and not have.etag.startswith("W/") and values[0] == have.etag
+    # A date is as strong as our own tag: while the file may change within the second (8.8.2.2), we
+    # cannot know that it did not, and the client is to get the whole.
+    date = _only_date(values, now)
+    return date == have.modified and not have.etag.startswith("W/")
 
 
 # RFC 9110 8.8.3: entity-tag = [ weak ] opaque-tag ; opaque-tag = DQUOTE *etagc DQUOTE

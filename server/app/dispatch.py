@@ -3,24 +3,26 @@
 ```
  method known? ── no ─▶ 501
       │ yes
- GET, HEAD ──▶ path in the table? ── yes ─▶ its handler ─┐
- OPTIONS ──▶ 204, Allow    └── no ─▶ the file there ─────┴─▶ 200, 301, 304, 412, or Refused: 400 …
- CONNECT ──▶ 501           others ──▶ 405, Allow
+ GET, HEAD ──▶ below a mount? ── yes ─▶ the file there ──────┐
+      │ no         path in the table? ── yes ─▶ its handler ──┤
+      └──────────▶     └── no ─▶ the file below the root ─────┴─▶ 200, 206, 301, 304, 406, 412, 416,
+ OPTIONS ──▶ 204, Allow     CONNECT ──▶ 501     others ──▶ 405     or Refused: 400, 403, 404, 503
 ```
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from server.app.errors import Refused, error_response
 from server.app.folder import Folder
 from server.app.paths import Names, names_of
+from server.app.representation import Renderer
 from server.app.sleep import Sleep
 from server.app.static import Site
 from server.clock import Clock
+from server.config import Config, Dotfiles
 from server.http1.messages import Field, Request, Response
 
 Handler = Callable[[Request, Names], Response]
@@ -29,27 +31,44 @@ Handler = Callable[[Request, Names], Response]
 ALLOW: Final[Field] = ("Allow", "GET, HEAD, OPTIONS")
 
 
-def make_app(root: Path, clock: Clock) -> Callable[[Request], Response]:
-    """The application that serves the files below `root`, and `/sleep`.
+def make_app(config: Config, clock: Clock) -> Callable[[Request], Response]:
+    """The application that serves the files below the root and the mounts, and `/sleep`.
 
-    It may be called from every thread. Raises StartError where `root` cannot be served.
+    It may be called from every thread. Raises StartError where a folder cannot be served.
     """
-    site = Site(Folder(root), clock)
+    renderer = Renderer(clock, cache_control=config.cache_control)
+    site = Site(Folder(config.root, symlinks=config.symlinks), renderer)
+    mounts = {}
+    for mount in config.mounts:
+        named = f"--mount {mount.prefix}:"
+        folder = Folder(mount.folder, symlinks=config.symlinks, named=named)
+        at = names_of(mount.prefix)
+        mounts[at] = Site(folder, renderer, at=at)
     paths: dict[str, Handler] = {
         "/": site.index,
         "/sleep": Sleep(site, clock).page,
     }
-    return App(site, paths)
+    return App(site, paths, mounts=mounts, dotfiles=config.dotfiles)
 
 
 class App:
     """Request in, Response out. Threads: any; nothing in it changes once it is made."""
 
-    __slots__ = ("_handlers", "_site")
+    __slots__ = ("_depth_max", "_dotfiles", "_handlers", "_mounts", "_site")
 
-    def __init__(self, site: Site, paths: dict[str, Handler]) -> None:
+    def __init__(
+        self,
+        site: Site,
+        paths: Mapping[str, Handler],
+        *,
+        mounts: Mapping[Names, Site],
+        dotfiles: Dotfiles,
+    ) -> None:
         self._site = site
         self._handlers = {names_of(path): handler for path, handler in paths.items()}
+        self._mounts = mounts
+        self._depth_max = max(map(len, mounts), default=0)
+        self._dotfiles = dotfiles
 
     def __call__(self, request: Request) -> Response:
         """The response to `request`. Raises what a handler raises, Refused excepted."""
@@ -62,12 +81,20 @@ class App:
     def get(self, request: Request) -> Response:
         """GET and HEAD (RFC 9110 9.3.1, 9.3.2)."""
         try:
-            names = names_of(request.head.path)
-            return self._handlers.get(names, self._site.page)(request, names)
+            names = names_of(request.head.path, self._dotfiles)
+            return self._handler_of(names)(request, names)
         except Refused as refused:
             if refused.status == 404:
                 return self._site.not_found(refused.detail)
             return error_response(refused.status, refused.detail)
+
+    def _handler_of(self, names: Names) -> Handler:
+        """A mount's before our own, for the operator named it; of mounts the longest prefix."""
+        for depth in range(min(len(names), self._depth_max), 0, -1):
+            mounted = self._mounts.get(names[:depth])
+            if mounted is not None:
+                return mounted.page
+        return self._handlers.get(names, self._site.page)
 
     def options(self, _: Request) -> Response:
         """OPTIONS (9.3.7): the same for every path, and for `*`, the server as a whole."""

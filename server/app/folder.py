@@ -13,6 +13,9 @@ chosen by whoever owns the tree (a volume of Kubernetes links every file to `..d
 
 Nothing here waits: opened without blocking, a FIFO or a device is seen for what it is and closed.
 What is not kept out: hard links and mounts inside the root, which no test tells from its own files.
+
+Where the operator lets links lead anywhere (`--symlinks any`), none of this holds but the last
+paragraph's first sentence: the kernel follows them, as for any other program.
 """
 
 from __future__ import annotations
@@ -25,12 +28,14 @@ from pathlib import Path
 from typing import Final
 
 from server.app.errors import Refused
+from server.config import Symlinks
 from server.errors import StartError
 
 LINKS_MAX: Final = 16  # Linux follows 40; a web tree that needs more than a few is broken
 
 _HARMLESS: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _AS_FILE: Final = os.O_RDONLY | _HARMLESS
+_AS_FILE_BY_LINKS: Final = _AS_FILE & ~os.O_NOFOLLOW
 # To pass through a folder takes the right to search it, not to list it: O_PATH where it exists.
 _AS_FOLDER: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 _IN_PASSING: Final = _AS_FOLDER | os.O_NOFOLLOW
@@ -68,22 +73,25 @@ class OpenFile:
 
 
 class Folder:
-    """The root of what is served. Threads: any; a Folder holds no descriptor and no state.
+    """A root of what is served. Threads: any; a Folder holds no descriptor and no state.
 
     Each walk begins at the root's path anew, so that a root which was replaced as a whole, as
     deployments do, is served at once. It may itself be a link: the operator named it.
     """
 
-    __slots__ = ("_root",)
+    __slots__ = ("_root", "_symlinks")
 
-    def __init__(self, root: Path) -> None:
-        """Raises StartError where `root` is no folder, or may not be searched."""
+    def __init__(self, root: Path, *, symlinks: Symlinks = "inside", named: str = "--root") -> None:
+        """Raises StartError, which says how `root` was `named`, where it is no folder or may not be
+        searched.
+        """
         self._root = os.fspath(root)
+        self._symlinks = symlinks
         try:
             descriptor = os.open(self._root, _AS_FOLDER)
         except (OSError, ValueError) as error:
             what = error.strerror if isinstance(error, OSError) else str(error)
-            raise StartError(f"--root {root} cannot be served: {what}") from error
+            raise StartError(f"{named} {root} cannot be served: {what}") from error
         os.close(descriptor)
 
     def open(self, names: tuple[str, ...]) -> OpenFile | None:
@@ -93,6 +101,8 @@ class Folder:
         nothing to give, and OSError where the system failed.
         """
         try:
+            if self._symlinks == "any":
+                return _regular_file(os.open(self._path(names), _AS_FILE_BY_LINKS))
             return _Walk(self._root, names).run()
         except OSError as error:
             if error.errno not in _REFUSALS:
@@ -100,6 +110,17 @@ class Folder:
             raise Refused(*_REFUSALS[error.errno]) from error
         except UnicodeEncodeError as error:  # the locale's encoding has no such name
             raise Refused(*_NOTHING_HERE) from error
+
+    def lists(self, names: tuple[str, ...]) -> bool:
+        """Whether there is a name at `names`, be it a link that leads nowhere.
+
+        Cheaper than `open`, and only a hint, for it follows links on the way: what it says decides
+        whether to look, never what is given.
+        """
+        return os.access(self._path(names), os.F_OK, follow_symlinks=False)
+
+    def _path(self, names: tuple[str, ...]) -> str:
+        return "/".join((self._root, *names))
 
 
 class _Walk:

@@ -1,138 +1,138 @@
-"""The files below the root, as responses."""
+"""The files below a root, as responses: which file answers a path, and in which of its forms.
+
+A file may lie on the disk in more forms than one: `app.js`, and beside it `app.js.br`, `app.js.zst`
+or `app.js.gz`, the same content coded. Which of them is sent, the client says (RFC 9110 12.5.3). A
+form that is older than the file itself is passed over: somebody changed the one and forgot the
+other, and to send what the file once was would be wrong, where to send it uncoded is only larger.
+"""
 
 from __future__ import annotations
 
-import functools
 import os
 from typing import Final
 from urllib.parse import quote
 
-from server.app.conditional import Validators, evaluate
+from server.app.codings import IDENTITY, SUFFIXES, ranked
 from server.app.errors import HTML_FIELDS, Refused, error_response
 from server.app.folder import Folder, OpenFile
 from server.app.media_types import content_type
 from server.app.paths import Names, path_of
-from server.clock import Clock, imf_fixdate
-from server.http1.messages import Content, Field, FileRegion, Request, Response
+from server.app.representation import Renderer, Representation, whole
+from server.http1.messages import Fields, Request, Response
 
-SMALL_BYTES_MAX: Final = 64 * 1024
-"""Up to this size a file is read at once and leaves with its head, in one write; a larger one is
-sent from its descriptor, and never lies in memory as a whole."""
-
-SETTLED_NS: Final = 2_000_000_000
-"""How long a file must have rested for its tag to be strong. Within one tick of a file system's
-clock (2 s on FAT, 4 ms on most) it may change twice and keep its size and its date."""
-
-_NOSNIFF: Final[Field] = ("X-Content-Type-Options", "nosniff")
 _INDEX: Final = "index.html"
 _NOT_FOUND: Final = "404.html"
+_SECOND_NS: Final = 1_000_000_000
 
 
 class Site:
-    """Pages from one folder. Threads: any; a Site holds no state but its folder."""
+    """Pages from one folder, below the path `at`. Threads: any; nothing in it changes."""
 
-    __slots__ = ("_clock", "_folder")
+    __slots__ = ("_depth", "_folder", "_renderer")
 
-    def __init__(self, folder: Folder, clock: Clock) -> None:
+    def __init__(self, folder: Folder, renderer: Renderer, *, at: Names = ()) -> None:
         self._folder = folder
-        self._clock = clock
+        self._renderer = renderer
+        self._depth = len(at)
 
     def page(self, request: Request, names: Names) -> Response:
         """The file at `names`, or a folder's index.html, or the way to it.
 
-        Raises Refused where there is none to give. A HEAD is answered as its GET: the writer leaves
-        the content out, and closes it.
+        `names` are the request's, those of the site's own path among them. Raises Refused where
+        there is no file to give.
         """
-        if not names[-1]:
-            return self.file(request, (*names[:-1], _INDEX))
-        found = self._folder.open(names)
+        below = names[self._depth :]
+        if not below:
+            return _redirect(names, request.head.query)
+        if not below[-1]:
+            return self._file(request, (*below[:-1], _INDEX))
+        found = self._folder.open(below)
         if found is None:
-            return _redirect(path_of((*names, "")), request.head.query)
-        return self._answer(request, names[-1], found)
-
-    def file(self, request: Request, names: Names) -> Response:
-        """The file at exactly `names`. Raises Refused where there is none to give."""
-        found = self._folder.open(names)
-        if found is None:
-            raise Refused(404, "There is no page for this folder.")
-        return self._answer(request, names[-1], found)
+            return _redirect(names, request.head.query)
+        return self._answer(request, below, found)
 
     def index(self, request: Request, _: Names) -> Response:
         """The root's index.html, whatever the path was."""
-        return self.file(request, (_INDEX,))
+        return self._file(request, (_INDEX,))
 
     def not_found(self, detail: str) -> Response:
         """404 with the root's own page for it, else with one that says `detail`."""
         try:
             found = self._folder.open((_NOT_FOUND,))
+            if found is not None:
+                # No validators: they would be those of /404.html, which is another resource.
+                return Response(404, HTML_FIELDS, whole(found))
         except Refused:
-            found = None
+            pass
+        return error_response(404, detail)
+
+    def _file(self, request: Request, names: Names) -> Response:
+        found = self._folder.open(names)
         if found is None:
-            return error_response(404, detail)
-        # No validators: they would be those of /404.html, which is another resource.
-        return Response(404, HTML_FIELDS, _content(found))
+            raise Refused(404, "There is no page for this folder.")
+        return self._answer(request, names, found)
 
-    def _answer(self, request: Request, name: str, file: OpenFile) -> Response:
+    def _answer(self, request: Request, names: Names, file: OpenFile) -> Response:
+        chosen = self._choose(request.head.fields, names, file)
+        if chosen is None:
+            detail = "The file is here, but in no content coding that the request accepts."
+            return error_response(406, detail, fields=(("Vary", "Accept-Encoding"),))
+        return self._renderer.respond(request, chosen)
+
+    def _choose(self, fields: Fields, names: Names, file: OpenFile) -> Representation | None:
+        """The form of `file` that the client likes best; None where it accepts none of them.
+
+        All files but that one are closed.
+        """
+        chosen: OpenFile | None = None
         try:
-            now = self._clock.wall()
-            have = validators(file, now=now)
-            status = evaluate(request.head.fields, have, now=now)
-        except BaseException:
-            os.close(file.descriptor)
-            raise
-        if status == 200:
-            fields = (
-                ("Content-Type", content_type(name)),
-                ("Last-Modified", _http_date(have.modified)),
-                ("ETag", have.etag),
-                _NOSNIFF,
-            )
-            return Response(200, fields, _content(file))
-        os.close(file.descriptor)
-        if status == 304:
-            # RFC 9110 15.4.5: the fields that tell which stored response is meant, and no more.
-            return Response(304, (("ETag", have.etag),))
-        return error_response(412, "The file is not the one that the request was made for.")
+            available = self._forms(names)
+            for coding in ranked(", ".join(fields.all("accept-encoding")), available):
+                chosen = file if coding == IDENTITY else self._open_form(names, coding, file)
+                if chosen is not None:
+                    media_type = content_type(names[-1])
+                    return Representation(chosen, media_type, coding, varies=bool(available))
+            return None
+        finally:
+            if chosen is not file:
+                os.close(file.descriptor)
+
+    def _forms(self, names: Names) -> tuple[str, ...]:
+        """The codings in which the file seems to lie there too."""
+        *folders, name = names
+        if name.endswith(_CODED):
+            return ()
+        lists = self._folder.lists
+        return tuple(one for one in SUFFIXES if lists((*folders, name + SUFFIXES[one])))
+
+    def _open_form(self, names: Names, coding: str, file: OpenFile) -> OpenFile | None:
+        *folders, name = names
+        try:
+            form = self._folder.open((*folders, name + SUFFIXES[coding]))
+        except Refused:  # a link that leads out, or it is gone by now
+            return None
+        if form is not None and not _is_current(form, file):
+            os.close(form.descriptor)
+            return None
+        return form
 
 
-def validators(file: OpenFile, *, now: float) -> Validators:
-    """The entity tag and date of an open file; `now` is in POSIX seconds.
-
-    The tag is weak while the file is younger than SETTLED_NS, for until then an equal tag would not
-    prove equal bytes (RFC 9110 8.8.1). A date in the future is replaced by now (8.8.2.1).
-    """
-    weak = "W/" if int(now * 1e9) - file.modified_ns < SETTLED_NS else ""
-    modified = min(file.modified_ns // 1_000_000_000, int(now))
-    return Validators(f'{weak}"{file.size:x}-{file.modified_ns:x}"', modified)
+_CODED: Final = tuple(SUFFIXES.values())
 
 
-@functools.lru_cache(maxsize=1024)  # a site's files have few dates, and a date's text never changes
-def _http_date(second: int) -> str:
-    return imf_fixdate(second).decode("ascii")
+def _is_current(form: OpenFile, file: OpenFile) -> bool:
+    """Whether a coded form was made of the file as it is now, as far as dates can tell."""
+    made_of = file.modified_ns
+    if form.modified_ns % _SECOND_NS == 0:
+        # Tools that give their output the date of their input may drop the fraction (brotli 1.0.9).
+        made_of -= made_of % _SECOND_NS
+    return form.modified_ns >= made_of
 
 
-def _content(file: OpenFile) -> Content:
-    """The file's content. Its descriptor is closed here, or by whoever sends the region."""
-    if file.size > SMALL_BYTES_MAX:
-        close = functools.partial(os.close, file.descriptor)
-        return FileRegion(file.descriptor, 0, file.size, close)
-    try:
-        # A read may stop short of the size where the file shrank since it was looked at.
-        content = os.read(file.descriptor, file.size)
-        while len(content) < file.size:
-            more = os.read(file.descriptor, file.size - len(content))
-            if not more:
-                break
-            content += more
-    finally:
-        os.close(file.descriptor)
-    return content
-
-
-def _redirect(path: str, query: str) -> Response:
-    # `path` is written anew from decoded names, and has no empty one among them: it cannot begin
+def _redirect(names: Names, query: str) -> Response:
+    # The path is written anew from decoded names, and has no empty one among them: it cannot begin
     # with `//`, which would name another host. What is no URI in the query is encoded.
-    location = path
+    location = path_of((*names, ""))
     if query:
         location += "?" + quote(query, safe="!$&'()*+,;=:@/?%", encoding="latin-1")
     detail = "The page is at this path with a slash at its end."

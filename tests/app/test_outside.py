@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.app.dispatch import make_app
+from server.config import Config
 from tests.app.requests import content_of, descriptors, request
 from tests.clock import ManualClock
 
@@ -88,7 +89,7 @@ def test_no_path_leads_out(paths: list[str]) -> None:
         (root / "l0").symlink_to("..")
         (root / "l1").symlink_to("../f")
         (root / "a" / "l2").symlink_to("/")
-        app, before = make_app(root, ManualClock()), descriptors()
+        app, before = make_app(Config(root=root), ManualClock()), descriptors()
         with watched(root):
             for path in paths:
                 response = app(request(path))
@@ -108,7 +109,7 @@ def test_no_link_leads_out(links: list[tuple[str, str]], names: list[str]) -> No
             (root / place / f"l{at}").symlink_to(target)
         path = "/" + "/".join(names)
         with watched(root) as opened:
-            response = make_app(root, ManualClock())(request(path))
+            response = make_app(Config(root=root), ManualClock())(request(path))
             content = content_of(response)
         assert SECRET not in content
         assert response.status in {200, 301, 404}
@@ -131,7 +132,7 @@ def test_a_folder_that_becomes_a_link_on_the_way(moment: str) -> None:
                 (root / "a").rename(root / "was-a")
                 (root / "a").symlink_to("../a")
 
-        app, before = make_app(root, ManualClock()), descriptors()
+        app, before = make_app(Config(root=root), ManualClock()), descriptors()
         with watched(root, swap) as opened:
             response = app(request("/a/b/f"))
             content = content_of(response)
@@ -151,7 +152,7 @@ def test_a_link_that_is_gone_when_it_is_read() -> None:
             (root / "l0").unlink()
             return real(path, dir_fd=dir_fd)
 
-        app = make_app(root, ManualClock())
+        app = make_app(Config(root=root), ManualClock())
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("server.app.folder.os.readlink", gone)
             assert app(request("/l0")).status == 404
@@ -167,6 +168,6 @@ def test_dot_dot_of_a_folder_that_was_moved_out() -> None:
                 (root / "a").rename(root.parent / "a" / "moved")
 
         with watched(root, move) as opened:
-            response = make_app(root, ManualClock())(request("/a/l0"))
+            response = make_app(Config(root=root), ManualClock())(request("/a/l0"))
         assert content_of(response) == b"inside"
         assert opened[-1] == str(root / "f")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 
 from server.app.dispatch import make_app
 from server.app.media_types import content_type
-from server.app.static import SMALL_BYTES_MAX
+from server.app.representation import SMALL_BYTES_MAX
+from server.config import Config
 from server.http1.messages import FileRegion, Request, Response
 from tests.app.requests import content_of, descriptors, field, request
 from tests.clock import ManualClock
@@ -37,7 +39,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def app(root: Path) -> App:
-    return make_app(root, ManualClock())
+    return make_app(Config(root=root), ManualClock())
 
 
 @pytest.mark.parametrize(
@@ -79,10 +81,27 @@ def test_content_of_every_size(root: Path, app: App, size: int) -> None:
 def test_a_file_that_shrinks_while_it_is_read(
     root: Path, app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Its tag is that of the file as it was opened: nothing shorter is sent under it."""
+    for name in ("file.txt", "404.html"):
+        (root / name).write_bytes(b"0123456789")
+    before = descriptors()
+    real, sizes = os.pread, itertools.cycle([3, 4, 0])
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", lambda one, _, at: real(one, next(sizes), at))
+        assert app(request("/file.txt")).status == 503
+        assert app(request("/file.txt", ("Range", "bytes=1-8"))).status == 503
+        assert app(request("/nope")).status == 404
+    assert descriptors() == before
+
+
+def test_a_file_that_is_read_in_pieces(
+    root: Path, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (root / "file.txt").write_bytes(b"0123456789")
-    real, pieces = os.read, [3, 4, 0]
-    monkeypatch.setattr("server.app.static.os.read", lambda one, _: real(one, pieces.pop(0)))
-    assert content_of(app(request("/file.txt"))) == b"0123456"
+    real = os.pread
+    monkeypatch.setattr(os, "pread", lambda one, size, at: real(one, min(size, 3), at))
+    assert content_of(app(request("/file.txt"))) == b"0123456789"
+    assert content_of(app(request("/file.txt", ("Range", "bytes=1-8")))) == b"12345678"
 
 
 @pytest.mark.parametrize(
@@ -266,7 +285,7 @@ def test_a_chain_of_links_has_an_end(root: Path, app: App) -> None:
 def test_a_root_that_is_a_link_and_is_swapped(root: Path) -> None:
     current = root.parent / "current"
     current.symlink_to("root")
-    app = make_app(current, ManualClock())
+    app = make_app(Config(root=current), ManualClock())
     assert content_of(app(request("/"))) == b"front"
     (root.parent / "root2" / "index.html").write_bytes(b"deployed")
     current.unlink()

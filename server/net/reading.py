@@ -133,6 +133,7 @@ class Reading:
 
     def _refuse(self, connection: Connection, error: ProtocolError) -> None:
         connection.request_refused()
+        connection.head = connection.reader.head_so_far()
         self._responder.frame_error(connection, error.status, str(error))
         self._sending.begin(connection)
 
@@ -174,6 +175,7 @@ class Reading:
         """408 for a request that does not come to its end; silence for one that never began."""
         if connection.request_began():
             connection.deadline_passed()
+            connection.head = connection.reader.head_so_far()
             self._responder.frame_error(connection, 408, "The request took too long to come.")
             self._sending.begin(connection)
         else:

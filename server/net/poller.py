@@ -20,6 +20,10 @@ READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
 
 
+WAIT_SECONDS_MAX = 3600.0
+"""epoll_wait(2) counts milliseconds in an int, 24 days; a deadline may be further away."""
+
+
 class Poller(Protocol):
     """Threads: `arm` and `wake` from any; the rest from the reactor's alone."""
 
@@ -33,10 +37,10 @@ class Poller(Protocol):
         """
 
     def disarm(self, descriptor: int) -> None:
-        """Ask for none, and forget the descriptor, before it is closed."""
+        """Ask for none, and forget the descriptor, if it is known, before it is closed."""
 
     def poll(self, timeout_seconds: float | None) -> list[int]:
-        """Wait for events; the descriptors that are ready. Returns early after `wake`."""
+        """Wait for events; the descriptors that are ready. May return early, and does on `wake`."""
 
     def wake(self) -> None:
         """Make the present or the next `poll` return."""
@@ -65,7 +69,9 @@ class EpollPoller:
     def arm(self, descriptor: int, what: int) -> None:
         # A worker arms right after the state has made the connection the reactor's, which may have
         # closed it since, or even given its number to a newcomer. The first is an error here; the
-        # second makes one spurious event, which the newcomer's state answers.
+        # second makes one spurious event, which the newcomer's state answers. (If the newcomer
+        # waited to write just then, it would wait until its deadline. For that the worker must have
+        # stopped between two lines for as long as an idle connection may live.)
         # After `close`, at last, a late arming is a ValueError.
         with contextlib.suppress(OSError, ValueError):
             self._epoll.modify(descriptor, self._masks[what])
@@ -75,7 +81,7 @@ class EpollPoller:
             self._epoll.unregister(descriptor)
 
     def poll(self, timeout_seconds: float | None) -> list[int]:
-        ready = [pair[0] for pair in self._epoll.poll(timeout_seconds)]
+        ready = [pair[0] for pair in self._epoll.poll(bounded(timeout_seconds))]
         if self._bell in ready:
             ready.remove(self._bell)
             os.eventfd_read(self._bell)
@@ -124,7 +130,7 @@ class SelectorPoller:
 
     def poll(self, timeout_seconds: float | None) -> list[int]:
         self._apply()
-        ready = [key.fd for key, _ in self._selector.select(timeout_seconds)]
+        ready = [key.fd for key, _ in self._selector.select(bounded(timeout_seconds))]
         if self._bell_out.fileno() in ready:
             ready.remove(self._bell_out.fileno())
             self._silence()
@@ -157,6 +163,11 @@ class SelectorPoller:
                 self._selector.modify(descriptor, what)
             else:
                 self._selector.register(descriptor, what)
+
+
+def bounded(timeout_seconds: float | None) -> float | None:
+    """A time that every selector can wait for."""
+    return timeout_seconds if timeout_seconds is None else min(timeout_seconds, WAIT_SECONDS_MAX)
 
 
 def best_poller() -> Poller:

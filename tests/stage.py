@@ -44,6 +44,7 @@ class Actor(threading.Thread):
         self.may_go: Callable[[], bool] = always
         self.falling = False
         self.struck: BaseException | None = None
+        self._stroke: BaseException | None = None
         self.ended = False
         self.error: BaseException | None = None
 
@@ -67,13 +68,14 @@ class Actor(threading.Thread):
         self._go.acquire()
         if self.falling:
             raise CurtainFalls
-        struck, self.struck = self.struck, None
-        if struck is not None:
-            raise struck
+        stroke, self._stroke = self._stroke, None
+        if stroke is not None:
+            raise stroke
 
     def strike(self, error: BaseException) -> None:
         """On the test's thread: let its next step begin with an error, torn out where it is."""
-        self.struck, self.may_go = error, always
+        self.struck = self._stroke = error
+        self.may_go = always
 
     def step(self) -> None:
         """On the test's thread: let it run to its next pause, or to its end."""

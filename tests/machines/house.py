@@ -52,10 +52,14 @@ class Diary(logging.Handler):
             logging.getLogger(name).addHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = record.getMessage()
+        text = f"{record.name}: {record.getMessage()}"
         if record.exc_info:
             text += f": {record.exc_info[1]!r}"
         self.lines.append(text)
+
+    def forget(self, name: str) -> None:
+        """Pass over what one of the rooms had to say."""
+        self.lines = [line for line in self.lines if not line.startswith(f"{name}: ")]
 
     def put_away(self) -> None:
         for name in self.names:
@@ -209,7 +213,7 @@ class House:
         with pytest.raises(ActorDied):
             self.reactor_thread.step()
 
-    def end(self, rng: random.Random | None = None) -> None:
+    def end(self, rng: random.Random | None = None, *, struck: bool = False) -> None:
         """Drain, unless that was done, let time pass, and see that nothing is left."""
         self.pausing_arrows = rng is not None
         if self.lifecycle.state is ServerState.SERVING:
@@ -232,6 +236,8 @@ class House:
         self.reactor.ask(lambda: None)
         self.settle(rng)
         self.reactor.close()
+        if struck:
+            self.diary.forget("interlock.pool")
         self._check()
 
     def _left(self) -> list[tuple[FakeTransport, Connection]]:

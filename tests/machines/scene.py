@@ -48,10 +48,13 @@ class Scene:
         """Everybody who was let in."""
         return [t for t in self.house.transports if t not in self.house.porch.waiting]
 
-    def end(self, rng: random.Random | None = None) -> None:
-        """Everybody reads all there is; then the house is drained and found empty."""
+    def end(self, rng: random.Random | None = None, *, struck: bool = False) -> None:
+        """Everybody reads all there is; then the house is drained and found empty.
+
+        `struck`: workers were torn out, which costs the exchanges that they were at, and is logged.
+        """
         for peer in self.peers:
             peer.transport.room = 1 << 40
-        self.house.end(rng)
+        self.house.end(rng, struck=struck)
         for peer in self.peers:
-            peer.check(self.trail(peer))
+            peer.check(self.trail(peer), struck=struck)

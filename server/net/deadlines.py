@@ -81,5 +81,5 @@ class Deadlines:
         return self._timers.due(self.now)
 
     def seconds_to_next(self) -> float | None:
-        """How long nothing will come due; None while nothing is watched."""
+        """How long at least nothing will come due; None while nothing is watched."""
         return self._timers.seconds_to_next(self._clock.monotonic())

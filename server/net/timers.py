@@ -70,5 +70,8 @@ class Timers:
             del self._buckets[tick]
 
     def seconds_to_next(self, now: float) -> float | None:
-        """How long nothing will come due; None while nothing is watched."""
+        """How long at least nothing will come due; None while nothing is watched.
+
+        The tick of what was forgotten is still among those that it looks at.
+        """
         return max(0.0, self._ticks[0] * TICK_SECONDS - now) if self._ticks else None

@@ -419,11 +419,11 @@ def test_an_error_after_the_job_was_given_away_leaves_it_to_its_worker(
     scene = open_scene()
     house, offer = scene.house, scene.house.pool.offer
 
-    def offer_and_fail(job: Job) -> bool:
-        offer(job)
+    def offer_and_fail(_: object, job: Job, **options: bool) -> bool:
+        offer(job, **options)
         raise RuntimeError("struck by lightning")
 
-    monkeypatch.setattr(type(house.pool), "offer", lambda _, job: offer_and_fail(job))
+    monkeypatch.setattr(type(house.pool), "offer", offer_and_fail)
     peer = scene.asking("/plain/1")
     house.run("reactor")
     assert state_of(scene, peer) is ConnectionState.QUEUED
@@ -441,7 +441,7 @@ def test_an_error_before_the_job_was_given_away_closes_the_connection(
     scene = open_scene()
     house = scene.house
 
-    def fail(_: object, __: object) -> bool:
+    def fail(*_: object, **__: object) -> bool:
         raise RuntimeError("struck by lightning")
 
     monkeypatch.setattr(type(house.pool), "offer", fail)

@@ -13,22 +13,29 @@ UNKNOWN: Final = "application/octet-stream"
 
 _MODERN: Final = {
     ".7z": "application/x-7z-compressed",
+    ".apng": "image/apng",
     ".avif": "image/avif",
     ".br": "application/x-brotli",
     ".bz2": "application/x-bzip2",
     ".css": "text/css",
     ".csv": "text/csv",
     ".flac": "audio/flac",
+    ".geojson": "application/geo+json",  # RFC 7946
+    ".glb": "model/gltf-binary",
+    ".gltf": "model/gltf+json",
     ".gz": "application/gzip",  # not a content coding: the file itself is what was asked for
     ".htm": "text/html",
     ".html": "text/html",
     ".ico": "image/vnd.microsoft.icon",
+    ".ics": "text/calendar",  # RFC 5545
     ".js": "text/javascript",  # RFC 9239
     ".json": "application/json",
     ".jsonld": "application/ld+json",
     ".jxl": "image/jxl",
+    ".log": "text/plain",
     ".m4a": "audio/mp4",
-    ".map": "application/json",
+    ".map": "application/json",  # a source map: ECMA-426
+    ".markdown": "text/markdown",
     ".md": "text/markdown",  # RFC 7763
     ".mjs": "text/javascript",
     ".mp4": "video/mp4",
@@ -37,10 +44,12 @@ _MODERN: Final = {
     ".otf": "font/otf",  # RFC 8081
     ".pdf": "application/pdf",
     ".rst": "text/plain",
+    ".rtf": "application/rtf",
     ".svg": "image/svg+xml",
     ".toml": "application/toml",
     ".ttf": "font/ttf",
     ".txt": "text/plain",
+    ".vtt": "text/vtt",
     ".wasm": "application/wasm",  # a browser compiles it as it streams under this type only
     ".weba": "audio/webm",
     ".webm": "video/webm",

@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from server.http1.messages import Field, Fields, FileRegion, Request, RequestHead, Response
+from server.http1.messages import (
+    Field,
+    Fields,
+    FileRegion,
+    Parts,
+    Request,
+    RequestHead,
+    Response,
+    pieces_of,
+)
 
 
 def request(target: str, *fields: Field, method: str = "GET") -> Request:
@@ -17,15 +26,19 @@ def request(target: str, *fields: Field, method: str = "GET") -> Request:
 
 
 def content_of(response: Response) -> bytes:
-    """The content as it would be sent; a region is closed, as its sender must."""
+    """The content as it would be sent; regions are closed, as their sender must."""
     content = response.content
-    if isinstance(content, bytes):
-        return content
-    assert isinstance(content, FileRegion)
+    assert isinstance(content, bytes | FileRegion | Parts)
+    return b"".join(map(_sent, pieces_of(content)))
+
+
+def _sent(piece: bytes | FileRegion) -> bytes:
+    if isinstance(piece, bytes):
+        return piece
     try:
-        return os.pread(content.descriptor, content.size, content.offset)
+        return os.pread(piece.descriptor, piece.size, piece.offset)
     finally:
-        content.close()
+        piece.close()
 
 
 def field(response: Response, name: str) -> str | None:

@@ -16,9 +16,13 @@ from statemachine._generated import ListenerMachine
 OUT_OF_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 """What accept says when the process or the machine has nothing left to give (accept(2))."""
 
+GONE_MAX = 64
+"""Newcomers in a row that may be gone when they are accepted. More are not a row: the socket itself
+has failed, and trying again at once would spin."""
+
 
 class OutOfRoom(Exception):
-    """No descriptor or memory for another connection; the newcomer stays in the backlog."""
+    """Nobody can be accepted for the time being; the newcomers stay in the backlog."""
 
 
 class Listener(ListenerMachine):
@@ -37,7 +41,8 @@ class Listener(ListenerMachine):
 
     def accept(self) -> Transport | None:
         """The next newcomer, or None when nobody waits. Raises OutOfRoom."""
-        while True:
+        gone = ""
+        for _ in range(GONE_MAX):
             try:
                 connected, name = self._socket.accept()
             except BlockingIOError:
@@ -47,8 +52,10 @@ class Listener(ListenerMachine):
                     raise OutOfRoom(str(error)) from None
                 # The newcomer has gone again, or the network has failed under it (accept(2) lists
                 # a dozen such errors): the next one in the backlog is none the worse for it.
+                gone = str(error)
                 continue
             return SocketTransport(connected, address_of(name))
+        raise OutOfRoom(gone)
 
     def close(self) -> None:
         """Give the descriptor back; who is still in the backlog is refused by the kernel."""

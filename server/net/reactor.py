@@ -238,8 +238,10 @@ class Reactor:
     def drain(self) -> None:
         """Accept whom the kernel has greeted already, then nobody; hurry those who are idle."""
         try:
-            while self._welcome():
-                pass
+            # Those who join the backlog meanwhile may be as many again, and again.
+            for _ in range(self._config.backlog + 1):
+                if not self._welcome():
+                    break
         except OutOfRoom as error:
             LOG.warning("the backlog was not emptied: %s", error)
         self.close_listener()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import random
+import socket
 from collections.abc import Mapping
 from typing import cast
 
@@ -23,6 +24,7 @@ from server.http1.writer import ResponseWriter
 from server.net.access_log import AccessLog
 from server.net.connection import Connection
 from server.net.exchange import Desk, Exchange, Handler
+from server.net.listener import Listener
 from server.net.log_format import Entry
 from server.net.pool import Pool
 from server.net.reactor import Reactor
@@ -77,7 +79,10 @@ class Ledger:
 
 
 class House:
-    """One server's net room, and the street outside. `trails` is each connection's way so far."""
+    """One server's net room, and the street outside. `trails` is each connection's way so far.
+
+    `listening` is a listening socket of the test's own; else newcomers wait on the fake porch.
+    """
 
     def __init__(
         self,
@@ -86,6 +91,7 @@ class House:
         settings: Mapping[str, object],
         *,
         observed: bool = True,
+        listening: object = None,
     ) -> None:
         self.stage, self.clock, self.disk = Stage(), ManualClock(), Disk()
         self.witness = Witness(sound_system())
@@ -101,6 +107,9 @@ class House:
         self.poller = FakePoller(self.clock, self.stage)
         self.named = Named(PORCH)
         self.porch = bind(Porch)(self.named)
+        self.listener: Listener = self.porch
+        if listening is not None:
+            self.listener = bind(Listener)(cast("socket.socket", listening))
         self.poller.expect(PORCH, self.porch.readiness)
         self.pool = bind(Pool)(self.binder, queue_jobs_max=config.queue_jobs_max, facade=self.stage)
         self.responder = Responder(
@@ -116,7 +125,7 @@ class House:
             config=config,
             clock=self.clock,
             poller=self.poller,
-            listener=self.porch,
+            listener=self.listener,
             pool=self.pool,
             responder=self.responder,
             makers=Makers(
@@ -148,8 +157,7 @@ class House:
     def _hook(self, model: Model, arrow: Arrow) -> None:
         self.witness(model, arrow)
         if isinstance(model, Connection):
-            transport = model.transport
-            assert isinstance(transport, FakeTransport)
+            transport = cast("FakeTransport", model.transport)
             self.trails.setdefault(transport, []).append(arrow.id)
             if model.state in NOT_THE_REACTORS:
                 armed = self.poller.armed[transport.descriptor]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import threading
+from collections.abc import Callable
 from typing import NoReturn
 
 import pytest
@@ -13,7 +14,7 @@ import server.server
 from server.config import Config
 from server.errors import StartError
 from server.http1.messages import Request, Response
-from server.net.poller import SelectorPoller
+from server.net.poller import EpollPoller, Poller, SelectorPoller
 from server.server import Server, sound_system
 from statemachine._generated import ListenerState, ServerState
 from tests.clock import ManualClock
@@ -121,10 +122,11 @@ def test_an_idle_server_drains(serve: Serve) -> None:
 
 @pytest.mark.arrow("L2")
 @pytest.mark.arrow("S4")
+@pytest.mark.parametrize("make", [EpollPoller, SelectorPoller])
 def test_a_selector_that_takes_nothing_ends_the_server(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, make: Callable[[], Poller]
 ) -> None:
-    poller = SelectorPoller()
+    poller = make()
 
     def refuse(_: int) -> NoReturn:
         raise OSError(errno.ENOMEM, "Cannot allocate memory")

@@ -33,6 +33,7 @@ examples:
   python -m server --port 0 --threads 8         on a free port, with 8 threads
   python -m server --threads -                  read the number of threads from standard input
   python -m server --root ~/site --access-log - another folder, requests logged to stdout
+  python -m server --mount /docs=build/html     one more folder, below a path of its own
 
 exit status: 0 drained and stopped, 1 could not start or was forced to stop, 2 wrong command line
 """

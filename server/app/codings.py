@@ -8,9 +8,9 @@ from typing import Final
 
 IDENTITY: Final = "identity"
 
-SUFFIXES: Final = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}
-"""What follows the name of a file in the name of its coded form, by coding. The order is ours among
-codings that the client likes alike: the smallest first, in most cases."""
+CODINGS: Final = {".br": "br", ".zst": "zstd", ".gz": "gzip"}
+"""The coding of a file's coded form, by what follows the file's name in its own. The order is ours
+among codings that the client likes alike: the smallest first, in most cases."""
 
 LEAST: Final = 0.000_1
 """Less than any weight that a client can give, and more than a refusal."""

@@ -3,10 +3,11 @@
 ```
  method known? ── no ─▶ 501
       │ yes
- GET, HEAD ──▶ below a mount? ── yes ─▶ the file there ──────┐
-      │ no         path in the table? ── yes ─▶ its handler ──┤
-      └──────────▶     └── no ─▶ the file below the root ─────┴─▶ 200, 206, 301, 304, 406, 412, 416,
- OPTIONS ──▶ 204, Allow     CONNECT ──▶ 501     others ──▶ 405     or Refused: 400, 403, 404, 503
+ GET, HEAD ──▶ below a mount? ── yes ─▶ the file there ────────┐
+      │             └─ no ─▶ a page of ours? ── yes ─▶ its handler ─▶ 200, 206, 301, 304, 406, 412,
+      │                            └─ no ─▶ the file there ────┘      416, or Refused: 400, 403 …
+ OPTIONS ──▶ 204, Allow
+ CONNECT ──▶ 501           others ──▶ 405, Allow
 ```
 """
 

@@ -99,7 +99,9 @@ class Renderer:
         now = self._clock.wall()
         have = validators(chosen, now=now)
         # What every answer about a representation carries, 304 and 206 too (15.4.5, 15.3.7).
-        kept = (("ETag", have.etag), *self._kept, *((_VARY,) if chosen.varies else ()))
+        kept: tuple[Field, ...] = (("ETag", have.etag), *self._kept)
+        if chosen.varies:
+            kept += (_VARY,)
         status = evaluate(head.fields, have, now=now)
         if status == 304:
             return Response(304, kept)
@@ -109,7 +111,7 @@ class Renderer:
         wanted = _wanted(head, chosen, have, now=now) if head.method == "GET" else Selection.WHOLE
         if wanted is Selection.WHOLE:
             fields = (*_described(chosen, have), *kept, _ACCEPT_RANGES, _NOSNIFF)
-            return Response(200, fields, _content(chosen.file, Span(0, chosen.file.size)))
+            return Response(200, fields, _content(chosen.file, 0, chosen.file.size))
         if wanted is Selection.NOTHING:
             size = chosen.file.size
             unsatisfied = ("Content-Range", f"bytes */{size}")
@@ -125,7 +127,9 @@ class Renderer:
         """206 (15.3.7): one span as it is, several as multipart/byteranges."""
         if len(spans) == 1:
             content_range = ("Content-Range", spans[0].content_range(chosen.file.size))
-            return Response(206, (*fields, content_range), _content(chosen.file, spans[0]))
+            return Response(
+                206, (*fields, content_range), _content(chosen.file, spans[0].first, spans[0].size)
+            )
         boundary = self._boundary()
         # The parts say what the whole would have been (15.3.7.2).
         multipart = ("Content-Type", f"multipart/byteranges; boundary={boundary}")
@@ -149,9 +153,11 @@ def validators(chosen: Representation, *, now: float) -> Validators:
 
 def _described(chosen: Representation, have: Validators) -> tuple[Field, ...]:
     """The fields that say what the representation is (8.3, 8.4, 8.8.2)."""
-    coding = () if chosen.coding == IDENTITY else (("Content-Encoding", chosen.coding),)
+    media_type = ("Content-Type", chosen.content_type)
     modified = ("Last-Modified", _http_date(have.modified))
-    return (("Content-Type", chosen.content_type), *coding, modified)
+    if chosen.coding == IDENTITY:
+        return (media_type, modified)
+    return (media_type, ("Content-Encoding", chosen.coding), modified)
 
 
 @functools.lru_cache(maxsize=1024)  # a site's files have few dates, and a date's text never changes
@@ -181,7 +187,7 @@ def _wanted(
 def whole(file: OpenFile) -> Content:
     """All of a file, which is closed here or by whoever sends it. Raises Refused as `respond`."""
     try:
-        content = _content(file, Span(0, file.size))
+        content = _content(file, 0, file.size)
     except BaseException:
         os.close(file.descriptor)
         raise
@@ -190,12 +196,12 @@ def whole(file: OpenFile) -> Content:
     return content
 
 
-def _content(file: OpenFile, span: Span) -> Content:
+def _content(file: OpenFile, first: int, size: int) -> Content:
     """Bytes of the file; or, where they are many, a region whose sender closes the descriptor."""
-    if span.size <= SMALL_BYTES_MAX:
-        return _read(file.descriptor, span)
+    if size <= SMALL_BYTES_MAX:
+        return _read(file.descriptor, first, size)
     close = functools.partial(os.close, file.descriptor)
-    return FileRegion(file.descriptor, span.first, span.size, close)
+    return FileRegion(file.descriptor, first, size, close)
 
 
 def _parts(chosen: Representation, spans: tuple[Span, ...], boundary: str) -> Content:
@@ -209,7 +215,10 @@ def _parts(chosen: Representation, spans: tuple[Span, ...], boundary: str) -> Co
     heads[0] = heads[0].removeprefix(b"\r\n")
     end = f"\r\n--{boundary}--\r\n".encode("latin-1")
     if sum(span.size for span in spans) <= SMALL_BYTES_MAX:
-        small = (head + _read(file.descriptor, one) for head, one in zip(heads, spans, strict=True))
+        small = (
+            head + _read(file.descriptor, span.first, span.size)
+            for head, span in zip(heads, spans, strict=True)
+        )
         return b"".join(small) + end
     # One descriptor for all: the pieces are closed in their order, and the last one closes it.
     closes = [_leave_open] * (len(spans) - 1) + [functools.partial(os.close, file.descriptor)]
@@ -223,10 +232,10 @@ def _leave_open() -> None:
     """Another region of the same file is still to come."""
 
 
-def _read(descriptor: int, span: Span) -> bytes:
-    content = os.pread(descriptor, span.size, span.first)
-    while len(content) < span.size:
-        more = os.pread(descriptor, span.size - len(content), span.first + len(content))
+def _read(descriptor: int, first: int, size: int) -> bytes:
+    content = os.pread(descriptor, size, first)
+    while len(content) < size:
+        more = os.pread(descriptor, size - len(content), first + len(content))
         if not more:
             # Tag, date and range were those of a longer file: nothing is promised yet, so nothing
             # is sent under them.

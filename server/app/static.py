@@ -12,7 +12,7 @@ import os
 from typing import Final
 from urllib.parse import quote
 
-from server.app.codings import IDENTITY, SUFFIXES, ranked
+from server.app.codings import CODINGS, IDENTITY, ranked
 from server.app.errors import HTML_FIELDS, Refused, error_response
 from server.app.folder import Folder, OpenFile
 from server.app.media_types import content_type
@@ -23,6 +23,7 @@ from server.http1.messages import Fields, Request, Response
 _INDEX: Final = "index.html"
 _NOT_FOUND: Final = "404.html"
 _SECOND_NS: Final = 1_000_000_000
+_SUFFIXES: Final = tuple(CODINGS)
 
 
 class Site:
@@ -84,40 +85,30 @@ class Site:
 
         All files but that one are closed.
         """
+        suffixes = () if names[-1].endswith(_SUFFIXES) else self._folder.beside(names, _SUFFIXES)
+        forms = {CODINGS[suffix]: suffix for suffix in suffixes}
         chosen: OpenFile | None = None
         try:
-            available = self._forms(names)
-            for coding in ranked(", ".join(fields.all("accept-encoding")), available):
-                chosen = file if coding == IDENTITY else self._open_form(names, coding, file)
+            for coding in ranked(", ".join(fields.all("accept-encoding")), tuple(forms)):
+                chosen = file if coding == IDENTITY else self._form(names, forms[coding], file)
                 if chosen is not None:
                     media_type = content_type(names[-1])
-                    return Representation(chosen, media_type, coding, varies=bool(available))
+                    return Representation(chosen, media_type, coding, varies=bool(forms))
             return None
         finally:
             if chosen is not file:
                 os.close(file.descriptor)
 
-    def _forms(self, names: Names) -> tuple[str, ...]:
-        """The codings in which the file seems to lie there too."""
-        *folders, name = names
-        if name.endswith(_CODED):
-            return ()
-        lists = self._folder.lists
-        return tuple(one for one in SUFFIXES if lists((*folders, name + SUFFIXES[one])))
-
-    def _open_form(self, names: Names, coding: str, file: OpenFile) -> OpenFile | None:
-        *folders, name = names
+    def _form(self, names: Names, suffix: str, file: OpenFile) -> OpenFile | None:
+        """The coded form of `file` whose name ends so, or None where there is no current one."""
         try:
-            form = self._folder.open((*folders, name + SUFFIXES[coding]))
+            form = self._folder.open((*names[:-1], names[-1] + suffix))
         except Refused:  # a link that leads out, or it is gone by now
             return None
         if form is not None and not _is_current(form, file):
             os.close(form.descriptor)
             return None
         return form
-
-
-_CODED: Final = tuple(SUFFIXES.values())
 
 
 def _is_current(form: OpenFile, file: OpenFile) -> bool:

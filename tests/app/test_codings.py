@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.app.codings import IDENTITY, SUFFIXES, ranked
+from server.app.codings import CODINGS, IDENTITY, ranked
 
-ALL = tuple(SUFFIXES)
+ALL = tuple(CODINGS.values())
 
 
 @pytest.mark.rfc("9110-12.5.3")

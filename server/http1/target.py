@@ -12,7 +12,6 @@ from server.http1.fields import byte_in_words
 from server.http1.messages import Fields
 
 PORT_MAX = 65_535
-SCHEMES = ("http", "https")
 HOST_BYTES_MAX = 255 + len(":65535")
 """A name of the DNS has at most 255 bytes (RFC 1035 section 2.3.4), and RFC 3986 section 3.2.2
 asks to stay within.
@@ -31,8 +30,9 @@ class Target:
 
 
 def target_of(method: str, text: str) -> Target:
-    """The parts of a target that consists of visible ASCII. Raises ProtocolError, status 400, if
-    no form fits.
+    """The parts of a target that consists of visible ASCII.
+
+    Raises ProtocolError: status 421 for an https resource, else 400 if no form fits.
     """
     if method == "CONNECT":
         return _authority_form(text)
@@ -51,8 +51,13 @@ def target_of(method: str, text: str) -> Target:
 
 def _absolute_form(method: str, match: re.Match[str]) -> Target:
     scheme, authority, path, query = match.groups()
-    if scheme.lower() not in SCHEMES:
-        raise ProtocolError(f"target has the scheme {scheme[:32]}, expected http or https")
+    # RFC 9110 section 7.4: a request for an https resource MUST be refused unless the connection is
+    # secured by a certificate for it. None is, here; a gateway that secures its own sends us the
+    # origin-form.
+    if scheme.lower() == "https":
+        raise ProtocolError("target is for https, and this connection is plain", status=421)
+    if scheme.lower() != "http":
+        raise ProtocolError(f"target has the scheme {scheme[:32]}, expected http")
     # RFC 9110 section 4.2.4: userinfo from an untrusted source is an error; 4.2.1: so is an empty
     # host.
     if "@" in authority:

@@ -24,11 +24,23 @@ METHODS: Final = (
 ODD_METHODS: Final = (b"", b"G(T", b"G\xcbT", b"M" * 33, b"G\tT", b" GET", b"\x16")
 
 TARGETS: Final = (
-    *(b"/", b"/a/b?c=d", b"/%41", b"*", b"http://b/", b"https://b:80/x?y", b"b:80", b"/|^[]"),
+    *(b"/", b"/a/b?c=d", b"/%41", b"*", b"http://b/", b"http://b:80/x?y", b"b:80", b"/|^[]"),
     *(b"//x", b"/?", b"/?%"),
 )
 ODD_TARGETS: Final = (
-    *(b"", b"a", b"/\x00", b"/\xe9", b"/ /", b"/#f", b"/%zz", b"ftp://b/", b"http://u@b/", b'/"'),
+    *(
+        b"",
+        b"a",
+        b"/\x00",
+        b"/\xe9",
+        b"/ /",
+        b"/#f",
+        b"/%zz",
+        b"ftp://b/",
+        b"https://b/",
+        b"http://u@b/",
+        b'/"',
+    ),
     *(b"http:///", b"http://b:99999/", b"/a\rb", b"?", b"mailto:x"),
 )
 

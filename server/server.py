@@ -14,6 +14,7 @@ import enum
 import functools
 import logging
 import queue
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -32,7 +33,7 @@ from server.net.connection import Connection
 from server.net.deadlines import Patience
 from server.net.exchange import Desk, Exchange, Handler
 from server.net.listener import Listener, bind
-from server.net.poller import best_poller
+from server.net.poller import Poller, best_poller
 from server.net.pool import Pool
 from server.net.reactor import Reactor
 from server.net.responder import Responder
@@ -135,7 +136,9 @@ class Server:
         except RuntimeError as error:
             assert self._house is not None
             self._house.pool.drain()
-            self._house.listener.close()
+            self._house.reactor.close_listener()
+            self._house.pool.join()
+            self._house.give_back()
             self.lifecycle.start_failed()
             raise StartError(f"cannot start a thread: {error}") from None
         self.lifecycle.started()
@@ -263,12 +266,13 @@ class Server:
         handler = self._handler or make_app(config, clock)
         access_log = open_access_log(config, clock)
         try:
-            listener = bind_type(Listener)(bind(config.host, config.port, config.backlog))
+            listening = bind(config.host, config.port, config.backlog)
+            poller = _poller_or_close(listening)
         except StartError:
             if access_log is not None:
                 access_log.close()
             raise
-        poller = best_poller()
+        listener = bind_type(Listener)(listening)
         pool = bind_type(Pool)(
             self._binder, queue_jobs_max=config.queue_jobs_max, prefix="worker", daemon=True
         )
@@ -316,8 +320,7 @@ class _House:
         self.reactor = reactor
         self.access_log = access_log
         self.thread = threading.Thread(name="reactor", daemon=True)
-        self.gate = threading.Lock()
-        self.gate.acquire()
+        self.gate = threading.Semaphore(0)
         self.drain_until = 0.0
 
     def close(self) -> None:
@@ -326,6 +329,8 @@ class _House:
         A worker that still runs will hand its connection back one day, and is not waited for.
         """
         self.reactor.ask(lambda: None)
+        # If the loop has died since the last note was read, nobody else will let its thread pass.
+        self.gate.release()
         if self.pool.state is PoolState.STOPPED:
             self.thread.join()
 
@@ -334,6 +339,15 @@ class _House:
         self.reactor.close()
         if self.access_log is not None:
             self.access_log.close()
+
+
+def _poller_or_close(listening: socket.socket) -> Poller:
+    """The selector. Raises StartError, with the socket closed, if the system has none to give."""
+    try:
+        return best_poller()
+    except OSError as error:
+        listening.close()
+        raise StartError(f"cannot watch connections: {error.strerror}") from None
 
 
 @functools.cache

@@ -7,6 +7,8 @@ import threading
 from statemachine import Arrow, Model, System
 from statemachine.trace import Monitor, Recorder, illegal_steps
 
+MAIN = {"supervisor", "MainThread"}
+
 
 class Witness:
     """A hook for a server under test.
@@ -47,10 +49,10 @@ class Witness:
         if machine.driven_by == "lock":
             return {thread}  # whoever holds the pool's lock: tests/pool sees to that
         if machine.driven_by == "main":
-            return {"supervisor", "MainThread"}
-        if machine.driven_by == "reactor":
-            return {self.reactor}
+            return MAIN
         owner = machine.states[arrow.source].owner
+        if machine.driven_by == "reactor":
+            return {self.reactor, *(MAIN if owner == "main" else ())}
         if owner == "queue":
             return {worker if arrow.event == "taken" else self.reactor}
         if owner == "connection":

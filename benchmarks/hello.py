@@ -105,6 +105,7 @@ def wrk(port: int, connections: int, seconds: int, core: int) -> tuple[float, fl
 
 
 def contenders() -> list[Contender]:
+    """Whom to measure: waitress only where it is installed."""
     python = sys.executable
     found = [
         Contender("bare loop", [python, str(HERE / "servers" / "bare_loop.py")]),
@@ -122,6 +123,7 @@ def contenders() -> list[Contender]:
 
 
 def report(found: list[Contender], connections: list[int]) -> None:
+    """Print a table with a bar for each number of connections."""
     for count in connections:
         print(f"\n{count} connection{'s' * (count > 1)}, kept alive; medians")
         print(f"  {'':<18}{'req/s':>9}{'p99 ms':>9}{'req/cpu-s':>11}   x waitress")
@@ -140,7 +142,17 @@ def ratio(one: Contender, base: Contender, connections: int) -> float:
     return statistics.median(ours[0] / theirs[0] for ours, theirs in pairs)
 
 
+def run_round(found: list[Contender], number: int, options: argparse.Namespace, core: int) -> None:
+    """Load each of them once with each number of connections."""
+    for count in options.connections:
+        for one in found:
+            if sys.stderr.isatty():
+                print(f"\rround {number}: {one.name:<20}", end="", file=sys.stderr)
+            one.load(count, options.seconds, core)
+
+
 def main() -> int:
+    """Measure; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 64])
     parser.add_argument("--seconds", type=int, default=2)
@@ -157,11 +169,7 @@ def main() -> int:
         for one in found:
             one.start(cores[0])
         for number in range(options.rounds):
-            for count in options.connections:
-                for one in found:
-                    if sys.stderr.isatty():
-                        print(f"\rround {number + 1}: {one.name:<20}", end="", file=sys.stderr)
-                    one.load(count, options.seconds, cores[-1])
+            run_round(found, number + 1, options, cores[-1])
         report(found, options.connections)
     finally:
         for one in found:

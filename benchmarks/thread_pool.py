@@ -117,6 +117,7 @@ def report(found: dict[str, dict[str, list[float]]]) -> dict[str, object]:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Measure; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--json", type=Path, help="write every round and the medians to this file")
     parser.add_argument("--rounds", type=int, default=5)

@@ -146,8 +146,17 @@ class Config:
         64 * KIB, "request line and header section together; a longer one is answered 431"
     )  # nginx 4 x 8k
     body_bytes_max: int = _limit(
-        1 * MIB, "request content; more is answered 413", least=0
-    )  # nginx 1m
+        1024 * MIB, "request content; more is answered 413", least=0
+    )  # waitress 1 GiB, nginx 1m
+    body_memory_bytes_max: int = _limit(
+        512 * KIB, "request content kept in memory; more of it goes to a file", least=0
+    )  # waitress 512 KiB
+    relay_memory_bytes_max: int = _limit(
+        1 * MIB, "streamed content kept in memory for a slow reader; more of it goes to a file"
+    )  # waitress 1 MiB
+    relay_file_bytes_max: int = _limit(
+        1024 * MIB, "streamed content kept in a file; beyond it the handler waits for its reader"
+    )
     chunk_line_bytes_max: int = _limit(1 * KIB, "size and extensions of one chunk")
     trailer_bytes_max: int = _limit(8 * KIB, "trailer section of one request")
     receive_bytes_max: int = _limit(64 * KIB, "bytes taken from a socket at once")

@@ -32,7 +32,9 @@ from server.net.access_log import AccessLog, open_access_log
 from server.net.connection import Connection
 from server.net.deadlines import Patience
 from server.net.exchange import Desk, Exchange, Handler
+from server.net.intake import Intake
 from server.net.listener import Listener, bind
+from server.net.pipe import Pipe
 from server.net.poller import Poller, best_poller
 from server.net.pool import Pool
 from server.net.reactor import Reactor
@@ -284,7 +286,8 @@ class Server:
             access_log=access_log,
         )
         exchange_type, chunked_type = bind_type(Exchange), bind_type(ChunkedReader)
-        reader_type = bind_type(RequestReader)
+        reader_type, connection_type = bind_type(RequestReader), bind_type(Connection)
+        pipe_type = bind_type(Pipe)
         rooms = Rooms(
             config=config,
             clock=clock,
@@ -293,8 +296,16 @@ class Server:
             pool=pool,
             responder=responder,
             makers=Makers(
-                connection=bind_type(Connection),
-                reader=lambda: reader_type(config, chunked_type),
+                connection=lambda transport: connection_type(
+                    transport,
+                    reader_type(config, chunked_type),
+                    Intake(config.body_memory_bytes_max),
+                ),
+                pipe=lambda: pipe_type(
+                    pool.threading,
+                    memory_bytes_max=config.relay_memory_bytes_max,
+                    file_bytes_max=config.relay_file_bytes_max,
+                ),
                 exchange=lambda connection: exchange_type(connection, desk),
             ),
             patience=patience(self._system, config),

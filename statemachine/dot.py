@@ -18,7 +18,7 @@ HEAD: Final = [
 
 def machine_drawing(spec: MachineSpec, system: System) -> Drawing:
     """The diagram of one machine: each state a node, each row of its table an arrow."""
-    lines = [f"digraph {quoted(spec.name)} {{", "  rankdir=TB; nodesep=0.35; ranksep=0.45;", *HEAD]
+    lines = [f"digraph {quoted(spec.name)} {{", "  rankdir=TB; nodesep=0.1; ranksep=0.45;", *HEAD]
     lines.append('  start [id="start", class="start", shape=point, width=0.12];')
     lines += [_node(spec, state) for state in spec.states.values()]
     lines.append(f'  start -> {quoted(spec.initial)} [id="initial"];')

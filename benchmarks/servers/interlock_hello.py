@@ -14,6 +14,7 @@ FIELDS = (("Content-Type", "text/html"),)
 
 
 def hello(_: Request) -> Response:
+    """The same answer to every request."""
     return Response(200, FIELDS, CONTENT)
 
 

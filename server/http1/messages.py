@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 Field = tuple[str, str]
 """A field name as it was received or is to be sent, and its value."""
@@ -100,11 +101,14 @@ class RequestHead:
 class Request:
     """One whole request, as a handler is given it.
 
+    `content` is bytes, or where it was too large for the memory a file that stands at its beginning
+    and is closed when the handler's response has been sent.
+
     `peer` and `local` are the two ends of the connection, as (host, port).
     """
 
     head: RequestHead
-    content: bytes = b""
+    content: bytes | BinaryIO = b""
     trailers: Fields = field(default_factory=Fields)
     peer: tuple[str, int] = ("", 0)
     local: tuple[str, int] = ("", 0)
@@ -140,11 +144,25 @@ class Parts:
         object.__setattr__(self, "size", sum(sizes))
 
 
-Content = bytes | FileRegion | Parts
+@dataclass(slots=True)
+class Stream:
+    """Content that is made while it is sent, piece by piece, on the worker's thread.
+
+    `size` is the sum of the pieces in bytes, or None where nobody knows it beforehand: then the
+    chunked coding delimits the content, or the end of the connection for HTTP/1.0. `close` is
+    called once, sent or not. What `pieces` raises cuts the connection.
+    """
+
+    pieces: Iterator[bytes]
+    size: int | None
+    close: Callable[[], None]
 
 
-def pieces_of(content: Content) -> tuple[bytes | FileRegion, ...]:
-    """What is sent for `content`, in its order."""
+Content = bytes | FileRegion | Parts | Stream
+
+
+def pieces_of(content: bytes | FileRegion | Parts) -> tuple[bytes | FileRegion, ...]:
+    """What is sent for content that is made already, in its order."""
     return content.pieces if isinstance(content, Parts) else (content,)
 
 

@@ -31,25 +31,27 @@ class ResponseWriter(ResponseMachine):
     """Frames the response to one request. `head` is that request's, None for one that could not be
     read.
 
-    `persists` says, once the final head is framed, what that head told the peer about the
-    connection. `server_name` is the Server field's value; empty leaves the field out.
+    `framed_bytes` counts the content so far, without its coding. `persists` says, once the final
+    head is framed, what that head told the peer about the connection. `server_name` is the Server
+    field's value; empty leaves the field out.
     """
 
-    __slots__ = ("_framed_bytes", "_head", "_promised_bytes", "_server_name", "persists")
+    __slots__ = ("_coded", "_head", "_promised_bytes", "_server_name", "framed_bytes", "persists")
 
     def __init__(self, head: RequestHead | None, *, server_name: str = "interlock") -> None:
         super().__init__()
         self._head = head
         self._server_name = server_name
-        self._promised_bytes = 0
-        self._framed_bytes = 0
+        self._coded = False
+        self._promised_bytes: int | None = 0
+        self.framed_bytes = 0
         self.persists = False
 
     def has_content(self) -> bool:
-        return self._promised_bytes > 0
+        return self._promised_bytes is None or self._promised_bytes > 0
 
     def content_is_exact(self) -> bool:
-        return self._framed_bytes == self._promised_bytes
+        return self._promised_bytes is None or self.framed_bytes == self._promised_bytes
 
     def interim(self, status: int = 100) -> bytes:
         """An interim head. Raises ContentError for what is none, and for a client of HTTP/1.0,
@@ -84,18 +86,25 @@ class ResponseWriter(ResponseMachine):
             lines.insert(1, f"Server: {self._server_name}\r\n")
         if "date" not in names:
             lines.insert(1, f"Date: {date.decode('latin-1')}\r\n")
-        if status not in WITHOUT_LENGTH:
-            lines.append(f"Content-Length: {size}\r\n")
         self.persists = connection_persists(self._head, response.persists, persists)
+        if size is None:
+            self._coded = self._head is not None and self._head.minor > 0
+            # HTTP/1.0 knows no codings: there the end of the connection is the end of the content.
+            self.persists = self.persists and self._coded
+            lines.append("Transfer-Encoding: chunked\r\n" if self._coded else "")
+        elif status not in WITHOUT_LENGTH:
+            lines.append(f"Content-Length: {size}\r\n")
         lines.append(self._connection_line())
         self._promised_bytes = 0 if self._answers("HEAD") else size
         self.head_framed()
         return "".join(lines).encode("latin-1")
 
     def content(self, data: bytes) -> bytes:
-        """The bytes to send for a piece of content: itself, counted. Raises as `count` does."""
+        """The bytes to send for a piece of content: itself, counted, or the chunk that it makes.
+        None for no bytes, which would be the last chunk. Raises as `count` does.
+        """
         self.count(len(data))
-        return data
+        return b"%x\r\n%b\r\n" % (len(data), data) if self._coded and data else data
 
     def count(self, size: int) -> None:
         """Take `size` content bytes as framed, which the transport sends by itself from a file.
@@ -103,25 +112,30 @@ class ResponseWriter(ResponseMachine):
         Raises ContentError, after firing `failed`, for more than the head promised, and
         IllegalEvent where none is owed.
         """
-        if self._framed_bytes + size > self._promised_bytes:
+        promised = self._promised_bytes
+        if self.state is not ResponseState.CONTENT or (
+            promised is not None and self.framed_bytes + size > promised
+        ):
             self.failed()
-            raise ContentError(f"content over the {self._promised_bytes} bytes that were promised")
-        self._framed_bytes += size
+            raise ContentError(f"content over the {promised} bytes that were promised")
+        self.framed_bytes += size
 
-    def end(self) -> None:
-        """End the content that `head_of` left owed. Raises ContentError if it has fewer bytes than
-        the head promised, and IllegalEvent where no content is owed.
+    def end(self) -> bytes:
+        """End the content that `head_of` left owed; returns what is still to send, the last chunk
+        or nothing. Raises ContentError if it has fewer bytes than the head promised, and
+        IllegalEvent where no content is owed.
         """
         self.content_ended()
         if self.state is ResponseState.BROKEN:
             raise ContentError(
-                f"content of {self._framed_bytes} bytes, {self._promised_bytes} were promised"
+                f"content of {self.framed_bytes} bytes, {self._promised_bytes} were promised"
             )
+        return b"0\r\n\r\n" if self._coded else b""
 
-    def _check(self, status: int, size: int) -> None:
+    def _check(self, status: int, size: int | None) -> None:
         if not STATUS_MIN <= status <= STATUS_MAX:
             raise ContentError(f"status {status} is not one of a final response")
-        if size and status in WITHOUT_CONTENT:
+        if size != 0 and status in WITHOUT_CONTENT:
             raise ContentError(f"a response with status {status} has no content")
         # RFC 9110 section 9.3.6: after it the connection would be a tunnel.
         if status < 300 and self._answers("CONNECT"):

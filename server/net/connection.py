@@ -14,6 +14,8 @@ from server.errors import ContentError
 from server.http1.messages import FileRegion, Request, RequestHead
 from server.http1.reader import RequestReader
 from server.http1.writer import ResponseWriter
+from server.net.intake import Intake
+from server.net.pipe import Pipe
 from server.net.pool import Job
 from server.net.timers import NOT_WATCHED
 from server.net.transport import Transport
@@ -39,12 +41,13 @@ class Connection(ConnectionMachine):
         "head",
         "job",
         "outgoing",
+        "pipe",
         "reader",
         "tick",
         "transport",
     )
 
-    def __init__(self, transport: Transport, reader: RequestReader) -> None:
+    def __init__(self, transport: Transport, reader: RequestReader, content: Intake) -> None:
         self.state = ConnectionState.PARKED
         self.transport = transport
         self.reader = reader
@@ -52,7 +55,8 @@ class Connection(ConnectionMachine):
         self.tick = NOT_WATCHED
         self.began = 0.0
         self.head: RequestHead | None = None
-        self.content: list[bytes] = []
+        self.content = content
+        self.pipe: Pipe | None = None
         self.job: Job | None = None
         self.outgoing: deque[bytes | memoryview | FileRegion] = deque()
         self.answer: Answer | None = None
@@ -68,16 +72,14 @@ class Connection(ConnectionMachine):
         self.began = now
         self.head = None
         self.job = None
-        if self.content:
-            self.content = []
+        self.content.drop()
 
     def take_request(self) -> Request:
         """The request that is complete now; the connection keeps nothing of it but its head."""
         assert self.head is not None
-        content, self.content = self.content, []
         return Request(
             self.head,
-            content[0] if len(content) == 1 else b"".join(content),
+            self.content.take(),
             self.reader.trailers,
             self.transport.peer,
             self.transport.local,
@@ -112,19 +114,23 @@ class Connection(ConnectionMachine):
         if sent is None:
             writer.failed()
             raise ContentError(f"the file ended {region.size} bytes before its response did")
-        writer.count(sent)
+        if self.pipe is None:
+            writer.count(sent)  # what has come through a pipe was framed when it was put in
         region.offset += sent
         region.size -= sent
         if not region.size:
             self.outgoing.popleft()
             close_file(region)
             # Bytes were framed when they were put in line: the last region ends the message.
-            if writer.content_is_exact():
+            if self.pipe is None and writer.content_is_exact():
                 writer.end()
         return sent
 
-    def drop_outgoing(self) -> None:
-        """Forget what is not sent, and close its files."""
+    def let_go(self) -> None:
+        """Forget what is not sent or not asked for, and close its files."""
+        self.content.drop()
+        if self.pipe is not None:
+            self.pipe.abandon()
         for piece in self.outgoing:
             if isinstance(piece, FileRegion):
                 close_file(piece)
@@ -140,11 +146,18 @@ def close_file(region: FileRegion) -> None:
 
 
 class Answer:
-    """What has been promised to the peer: `writer` framed it, and holds us to it."""
+    """What has been promised to the peer: `writer` framed it, and holds us to it.
 
-    __slots__ = ("size", "status", "writer")
+    `size` is that of the content in bytes; of a stream, as far as it has been made.
+    """
 
-    def __init__(self, writer: ResponseWriter, *, status: int, size: int) -> None:
+    __slots__ = ("_size", "status", "writer")
+
+    def __init__(self, writer: ResponseWriter, *, status: int, size: int | None) -> None:
         self.writer = writer
         self.status = status
-        self.size = size
+        self._size = size
+
+    @property
+    def size(self) -> int:
+        return self.writer.framed_bytes if self._size is None else self._size

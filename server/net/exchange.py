@@ -12,12 +12,19 @@ from collections.abc import Callable
 from typing import Protocol
 
 from server.errors import ContentError
-from server.http1.messages import Request, Response
+from server.http1.messages import Content, Request, Response, Stream
 from server.net.connection import Connection
+from server.net.pipe import Pipe
 from server.net.poller import READ
 from server.net.pool import Job
 from server.net.rooms import Rooms
-from statemachine._generated import ConnectionState, RequestState, ServerState
+from server.net.streaming import End, Outlet
+from statemachine._generated import (
+    ConnectionState,
+    RequestState,
+    ResponseState,
+    ServerState,
+)
 
 LOG = logging.getLogger("interlock.exchange")
 
@@ -46,6 +53,7 @@ class Desk:
         self._responder = rooms.responder
         self._clock = rooms.clock
         self._poller = rooms.poller
+        self._make_pipe = rooms.makers.pipe
         self._lifecycle = rooms.lifecycle
         self._idle_seconds = rooms.patience.request[RequestState.AWAITED]
         self._write_seconds = rooms.patience.connection[ConnectionState.FLUSHING]
@@ -58,23 +66,63 @@ class Desk:
 
     def serve(self, connection: Connection) -> None:
         """Answer the request of a connection that is EXCHANGING, and hand the connection back."""
-        self._frame(connection, self._answer(connection.take_request()))
+        request = connection.take_request()
+        try:
+            content = self._frame(connection, self._answer(request))
+            if isinstance(content, Stream):
+                self._stream(connection, content)
+            else:
+                self._send(connection)
+        finally:
+            if not isinstance(request.content, bytes):
+                request.content.close()
+
+    def _send(self, connection: Connection) -> None:
+        """All is decided: send what the kernel takes at once, and leave the rest to the reactor."""
         try:
             sent = connection.send(self._send_turn_bytes_max)
         except ContentError as error:
             LOG.error("the response was cut: %s", error)
-            connection.response_broken()
-            self._returns.hand_back(connection)
+            self._end(connection, connection.response_broken)
         except OSError:
-            connection.peer_failed()
-            self._returns.hand_back(connection)
+            self._end(connection, connection.peer_failed)
         else:
             if sent:
                 self._finish(connection)
             else:
                 self._set_deadline(connection, self._write_seconds)
-                connection.send_blocked()
-                self._returns.hand_back(connection)
+                self._end(connection, connection.send_blocked)
+
+    def _end(self, connection: Connection, event: Callable[[], None]) -> None:
+        event()
+        self._returns.hand_back(connection)
+
+    def _stream(self, connection: Connection, content: Stream) -> None:
+        """Send content while it is made; the reactor relays it where the peer falls behind."""
+        outlet = Outlet(
+            connection,
+            turn_bytes_max=self._send_turn_bytes_max,
+            relay=self._relay,
+            hand_back=self._returns.hand_back,
+        )
+        end = outlet.make(content)
+        if outlet.pipe is not None:
+            # The connection is the reactor's: it learns from the pipe how the stream ended.
+            if end is End.BROKEN:
+                outlet.pipe.fail()
+            self._returns.hand_back(connection)
+        elif end is End.MADE:
+            self._finish(connection)
+        else:
+            broken = end is End.BROKEN
+            self._end(connection, connection.response_broken if broken else connection.peer_failed)
+
+    def _relay(self, connection: Connection) -> Pipe:
+        """Give the connection to the reactor; the pipe is all that this worker keeps of it."""
+        connection.pipe = pipe = self._make_pipe()
+        self._set_deadline(connection, self._write_seconds)
+        self._end(connection, connection.content_outran_peer)
+        return pipe
 
     def _answer(self, request: Request) -> Response:
         try:
@@ -83,7 +131,8 @@ class Desk:
             LOG.exception("the handler raised: %s %s", request.head.method, request.head.target)
             return Response(500)
 
-    def _frame(self, connection: Connection, response: Response) -> None:
+    def _frame(self, connection: Connection, response: Response) -> Content:
+        """Frame the response, or the error that it is; returns what is left to be made of it."""
         try:
             self._responder.frame(connection, response)
         except ContentError as error:
@@ -91,8 +140,11 @@ class Desk:
         except Exception:
             LOG.exception("the handler's answer is no response: %r", response)
         else:
-            return
+            answer = connection.answer
+            owed = answer is not None and answer.writer.state is ResponseState.CONTENT
+            return response.content if owed else b""
         self._responder.frame_error(connection, 500, "The server made a mistake.")
+        return b""
 
     def _set_deadline(self, connection: Connection, seconds: float) -> None:
         # Before the arrow, for after it the reactor may look at once: it would find the deadline of

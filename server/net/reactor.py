@@ -31,6 +31,7 @@ ACCEPT_BATCH = 64
 
 PARKED = ConnectionState.PARKED
 QUEUED = ConnectionState.QUEUED
+RELAYING = ConnectionState.RELAYING
 FLUSHING = ConnectionState.FLUSHING
 LINGERING = ConnectionState.LINGERING
 CLOSED = ConnectionState.CLOSED
@@ -66,12 +67,14 @@ class Reactor:
         reading = Reading(rooms, deadlines=deadlines, sending=sending, bury=self._bury)
         self._on_ready: dict[ConnectionState, Step] = {
             PARKED: reading.read,
+            RELAYING: sending.relay,
             FLUSHING: sending.flush,
             LINGERING: sending.drop_input,
         }
         self._on_return: dict[ConnectionState, Step] = {
             PARKED: reading.read_on,
             QUEUED: reading.shed_withdrawn,
+            RELAYING: sending.relay,
             FLUSHING: sending.await_writable,
             LINGERING: sending.linger,
             CLOSED: self._bury,
@@ -79,6 +82,7 @@ class Reactor:
         self._on_deadline: dict[ConnectionState, Step] = {
             PARKED: reading.lose_patience,
             QUEUED: reading.withdraw,
+            RELAYING: sending.expire,
             FLUSHING: sending.expire,
             LINGERING: sending.expire,
         }
@@ -186,7 +190,7 @@ class Reactor:
         except OSError as error:  # epoll_ctl(2): ENOSPC or ENOMEM
             transport.close()
             raise OutOfRoom(str(error)) from None
-        connection = self._makers.connection(transport, self._makers.reader())
+        connection = self._makers.connection(transport)
         self.connections[transport.descriptor] = connection
         self._deadlines.begin(connection, RequestState.AWAITED)
         return True
@@ -224,7 +228,7 @@ class Reactor:
             self._responder.log(connection, cut=True)
         del self.connections[descriptor]
         self._deadlines.forget(connection)
-        connection.drop_outgoing()
+        connection.let_go()
         connection.job = None  # which knows its connection: neither would go without the collector
         self._poller.disarm(descriptor)
         connection.transport.close()
@@ -279,7 +283,7 @@ class Reactor:
         if connection.state is QUEUED:
             assert connection.job is not None
             return connection.job.state not in (JobState.QUEUED, JobState.RUNNING)
-        return connection.state in (PARKED, FLUSHING, LINGERING)
+        return connection.state in (PARKED, RELAYING, FLUSHING, LINGERING)
 
     def close(self) -> None:
         """The loop has ended, and so has every worker: close what they closed, and the selector."""

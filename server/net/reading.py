@@ -91,7 +91,7 @@ class Reading:
                     connection.head = event
                     self._welcome_content(connection, event)
                 elif isinstance(event, ContentPiece):
-                    connection.content.append(event.data)
+                    connection.content.add(event.data)
                 elif isinstance(event, PeerEnded):
                     connection.peer_ended()
                     self._bury(connection)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from server.clock import Clock, DateCache
-from server.http1.messages import Content, FileRegion, Response, pieces_of
+from server.http1.messages import FileRegion, Parts, Response, Stream, pieces_of
 from server.http1.writer import ResponseWriter
 from server.net.access_log import AccessLog
 from server.net.connection import Answer, Connection, close_file
@@ -68,13 +68,17 @@ class Responder:
         except BaseException:
             discard(response)
             raise
-        size = len(content) if isinstance(content, bytes) else content.size
-        connection.answer = Answer(writer, status=response.status, size=size)
         if writer.state is ResponseState.COMPLETE:
-            connection.answer.size = 0
+            connection.answer = Answer(writer, status=response.status, size=0)
             discard(response)
             connection.outgoing.append(start)
+            return
+        if isinstance(content, Stream):
+            connection.answer = Answer(writer, status=response.status, size=None)
+            connection.outgoing.append(start)
         else:
+            size = len(content) if isinstance(content, bytes) else content.size
+            connection.answer = Answer(writer, status=response.status, size=size)
             connection.outgoing.extend(_in_line(start, content, writer))
 
     def _writer_for(self, connection: Connection) -> ResponseWriter:
@@ -129,7 +133,9 @@ class Responder:
         )
 
 
-def _in_line(start: bytes, content: Content, writer: ResponseWriter) -> list[bytes | FileRegion]:
+def _in_line(
+    start: bytes, content: bytes | FileRegion | Parts, writer: ResponseWriter
+) -> list[bytes | FileRegion]:
     """What is to be sent: the head, and the content after it.
 
     Bytes are framed now, and the message ends now if nothing else is owed. What lies in a file is
@@ -150,7 +156,19 @@ def _in_line(start: bytes, content: Content, writer: ResponseWriter) -> list[byt
 
 
 def discard(response: Response) -> None:
-    """Close the files of a response whose content is not sent."""
-    for piece in pieces_of(response.content):
+    """Close what a response whose content is not sent would have been made of."""
+    content = response.content
+    if isinstance(content, Stream):
+        close_stream(content)
+        return
+    for piece in pieces_of(content):
         if isinstance(piece, FileRegion):
             close_file(piece)
+
+
+def close_stream(content: Stream) -> None:
+    """Tell the handler that its stream is over. Its mistakes there must not cost us a worker."""
+    try:
+        content.close()
+    except Exception:
+        LOG.exception("a response's stream could not be closed")

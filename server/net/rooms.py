@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from server.clock import Clock
 from server.config import Config
-from server.http1.reader import RequestReader
 from server.net.connection import Connection
 from server.net.deadlines import Patience
 from server.net.listener import Listener
+from server.net.pipe import Pipe
 from server.net.poller import Poller
 from server.net.pool import Job, Pool
 from server.net.responder import Responder
@@ -22,8 +22,8 @@ from statemachine._generated import ServerMachine
 class Makers:
     """The bound classes that the reactor makes objects of."""
 
-    connection: Callable[[Transport, RequestReader], Connection]
-    reader: Callable[[], RequestReader]
+    connection: Callable[[Transport], Connection]
+    pipe: Callable[[], Pipe]
     exchange: Callable[[Connection], Job]
 
 

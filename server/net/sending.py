@@ -6,14 +6,16 @@ Threads: the reactor's alone.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 
 from server.errors import ContentError
 from server.net.connection import Connection
 from server.net.deadlines import Deadlines
+from server.net.pipe import Pipe
 from server.net.poller import READ, WRITE
 from server.net.rooms import Rooms
-from statemachine._generated import ConnectionState, RequestState
+from statemachine._generated import ConnectionState, PipeState, RequestState
 
 LOG = logging.getLogger("interlock.sending")
 
@@ -83,6 +85,52 @@ class Sending:
         """A worker's response did not fit: the reader's patience with it begins."""
         self._deadlines.begin(connection, ConnectionState.FLUSHING)
         self._poller.arm(connection.transport.descriptor, WRITE)
+
+    # --- RELAYING ---------------------------------------------------------------------------
+
+    def relay(self, connection: Connection) -> None:
+        """Send what a worker has made so far, and see whether that is all."""
+        pipe = connection.pipe
+        assert pipe is not None
+        # Before the pipe is found empty: what it says afterwards may be about later pieces.
+        state = pipe.state
+        try:
+            empty = self._send_from(pipe, connection)
+        except OSError:
+            connection.peer_failed()
+            self._bury(connection)
+            return
+        if not empty:
+            if connection.deadline == math.inf:
+                self._deadlines.begin(connection, ConnectionState.RELAYING)
+            self._poller.arm(connection.transport.descriptor, WRITE)
+        elif state is PipeState.OPEN:
+            # The peer has all there is: the next wait for it is another. The worker's next piece
+            # finds the pipe empty, and calls us.
+            connection.deadline = math.inf
+        elif state is PipeState.ENDED:
+            pipe.abandon()
+            connection.pipe = None
+            self._deadlines.begin(connection, ConnectionState.FLUSHING)
+            connection.content_made()
+            self._flushed(connection)
+        else:
+            connection.response_broken()
+            self._bury(connection)
+
+    def _send_from(self, pipe: Pipe, connection: Connection) -> bool:
+        """Send what is in the pipe, about a turn's worth. True: it is empty. Raises OSError."""
+        room = self._send_turn_bytes_max
+        while room > 0:
+            if not connection.send(room):
+                return False
+            piece = pipe.take()
+            if piece is None:
+                pipe.make_room()
+                return True
+            connection.outgoing.append(piece)
+            room -= len(piece) if isinstance(piece, bytes) else piece.size
+        return False
 
     # --- LINGERING --------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from statemachine._generated.chunked import ChunkedMachine, ChunkedState
 from statemachine._generated.connection import ConnectionMachine, ConnectionState
 from statemachine._generated.job import JobMachine, JobState
 from statemachine._generated.listener import ListenerMachine, ListenerState
+from statemachine._generated.pipe import PipeMachine, PipeState
 from statemachine._generated.pool import PoolMachine, PoolState
 from statemachine._generated.request import RequestMachine, RequestState
 from statemachine._generated.response import ResponseMachine, ResponseState
@@ -19,6 +20,8 @@ __all__ = [
     "JobState",
     "ListenerMachine",
     "ListenerState",
+    "PipeMachine",
+    "PipeState",
     "PoolMachine",
     "PoolState",
     "RequestMachine",

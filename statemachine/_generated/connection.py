@@ -21,6 +21,11 @@ class ConnectionState(enum.Enum):
     EXCHANGING = "EXCHANGING"
     """A worker runs the handler and sends the response."""
 
+    RELAYING = "RELAYING"
+    """A worker makes the content and the reactor sends it; between them is a pipe, and nothing
+    else is shared.
+    """
+
     FLUSHING = "FLUSHING"
     """The response is decided; bytes are left to send, and no worker waits for a slow reader.
     """
@@ -59,6 +64,7 @@ class ConnectionMachine(Model):
         C4: PARKED → CLOSED unless request_began.
         C19: FLUSHING → CLOSED.
         C24: LINGERING → CLOSED.
+        C29: RELAYING → CLOSED.
         """
         raise Unbound(self, "deadline_passed")
 
@@ -75,6 +81,7 @@ class ConnectionMachine(Model):
         C15: EXCHANGING → CLOSED.
         C20: FLUSHING → CLOSED.
         C23: LINGERING → CLOSED.
+        C30: RELAYING → CLOSED.
         """
         raise Unbound(self, "peer_failed")
 
@@ -84,6 +91,7 @@ class ConnectionMachine(Model):
         C10: QUEUED → CLOSED.
         C21: FLUSHING → CLOSED.
         C25: LINGERING → CLOSED.
+        C31: RELAYING → CLOSED.
         """
         raise Unbound(self, "cut")
 
@@ -110,6 +118,7 @@ class ConnectionMachine(Model):
         """C14: EXCHANGING → CLOSED.
 
         C18: FLUSHING → CLOSED.
+        C28: RELAYING → CLOSED.
         """
         raise Unbound(self, "response_broken")
 
@@ -119,6 +128,14 @@ class ConnectionMachine(Model):
         C17: FLUSHING → LINGERING unless persists.
         """
         raise Unbound(self, "flushed")
+
+    def content_outran_peer(self) -> None:
+        """C26: EXCHANGING → RELAYING."""
+        raise Unbound(self, "content_outran_peer")
+
+    def content_made(self) -> None:
+        """C27: RELAYING → FLUSHING."""
+        raise Unbound(self, "content_made")
 
     def request_began(self) -> bool:
         """At least one byte of a request has come and the request is not complete."""

@@ -45,10 +45,15 @@ TESTS = {
     "pool": ("tests/pool/test_faults.py", "tests/pool/test_thread_pool.py"),
     "worker": ("tests/pool/test_faults.py", "tests/pool/test_thread_pool.py"),
     "job": ("tests/pool/test_faults.py", "tests/pool/test_thread_pool.py"),
-    "connection": ("tests/wire/test_http.py", "tests/wire/test_deadlines.py"),
+    "connection": (
+        "tests/wire/test_http.py",
+        "tests/wire/test_deadlines.py",
+        "tests/wire/test_streams.py",
+    ),
     "request": ("tests/http1/test_reader.py", "tests/http1/test_corpus.py"),
     "chunked": ("tests/http1/test_reader.py", "tests/http1/test_corpus.py"),
     "response": ("tests/http1/test_writer.py",),
+    "pipe": ("tests/wire/test_streams.py",),
 }
 """Where a machine's arrows are taken, besides tests/machines/test_MACHINE*.py, which come first."""
 

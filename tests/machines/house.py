@@ -24,12 +24,15 @@ from server.http1.writer import ResponseWriter
 from server.net.access_log import AccessLog
 from server.net.connection import Connection
 from server.net.exchange import Desk, Exchange, Handler
+from server.net.intake import Intake
 from server.net.listener import Listener
 from server.net.log_format import Entry
+from server.net.pipe import Pipe
 from server.net.pool import Pool
 from server.net.reactor import Reactor
 from server.net.responder import Responder
 from server.net.rooms import Makers, Rooms
+from server.net.threads import SystemThreading
 from server.server import patience, sound_system
 from statemachine import Arrow, Binder, Engine, Model
 from statemachine._generated import ConnectionState, PoolState, ServerMachine, ServerState
@@ -120,7 +123,7 @@ class House:
             access_log=cast("AccessLog", self.ledger),
         )
         reader_type, chunked_type = bind(RequestReader), bind(ChunkedReader)
-        exchange_type = bind(Exchange)
+        exchange_type, connection_type, pipe_type = bind(Exchange), bind(Connection), bind(Pipe)
         rooms = Rooms(
             config=config,
             clock=self.clock,
@@ -129,8 +132,10 @@ class House:
             pool=self.pool,
             responder=self.responder,
             makers=Makers(
-                connection=bind(Connection),
-                reader=lambda: reader_type(config, chunked_type),
+                connection=lambda transport: connection_type(
+                    transport, reader_type(config, chunked_type), Intake(1024)
+                ),
+                pipe=lambda: pipe_type(SystemThreading(), memory_bytes_max=64, file_bytes_max=4096),
                 exchange=lambda connection: exchange_type(connection, self.desk),
             ),
             patience=patience(sound_system(), config),

@@ -222,6 +222,10 @@ def test_the_arrow_is_taken(engine: Engine, name: str) -> None:
         scene.house.put_away()
 
 
+STREAMED = {"C26", "C27", "C28", "C29", "C30", "C31"}
+"""RELAYING takes a worker that goes on by itself: tests/wire/test_streams.py, on real threads."""
+
+
 def test_every_arrow_has_a_scene() -> None:
     spec = sound_system().machines["connection"]
-    assert set(SCENES) == {one.id for one in spec.arrows}
+    assert SCENES.keys() | STREAMED == {one.id for one in spec.arrows}

@@ -9,6 +9,7 @@ from server.http1.chunked import ChunkedReader
 from server.http1.reader import RequestReader
 from server.net.connection import Connection
 from server.net.deadlines import Deadlines, Patience
+from server.net.intake import Intake
 from server.net.timers import TICK_SECONDS
 from server.server import patience, sound_system
 from statemachine import Binder
@@ -34,7 +35,7 @@ def deadlines(clock: ManualClock) -> Deadlines:
 def connection() -> Connection:
     bind = Binder(sound_system()).bind
     reader = bind(RequestReader)(CONFIG, bind(ChunkedReader))
-    return bind(Connection)(FakeTransport(5, Disk()), reader)
+    return bind(Connection)(FakeTransport(5, Disk()), reader, Intake(1024))
 
 
 def turn(clock: ManualClock, deadlines: Deadlines, seconds: float) -> list[object]:
@@ -48,6 +49,7 @@ def test_every_waiting_state_has_the_seconds_that_the_spec_names() -> None:
     assert known == Patience(
         connection={
             ConnectionState.QUEUED: CONFIG.queue_seconds_max,
+            ConnectionState.RELAYING: CONFIG.write_seconds_max,
             ConnectionState.FLUSHING: CONFIG.write_seconds_max,
             ConnectionState.LINGERING: CONFIG.linger_seconds_max,
         },

@@ -17,6 +17,7 @@ from server.http1.messages import Fields, FileRegion, Parts, RequestHead, Respon
 from server.http1.reader import RequestReader
 from server.http1.writer import ResponseWriter
 from server.net.connection import Connection
+from server.net.intake import Intake
 from server.net.responder import JOINED_BYTES_MAX, Responder
 from server.server import sound_system
 from statemachine import Binder, Engine
@@ -44,7 +45,7 @@ class Room:
         self.disk = Disk()
         self.transport = FakeTransport(5, self.disk)
         reader = bind(RequestReader)(Config(), bind(ChunkedReader))
-        self.connection = bind(Connection)(self.transport, reader)
+        self.connection = bind(Connection)(self.transport, reader, Intake(1024))
         self.connection.head = RequestHead(method, "/", "/", "", "a", 1, Fields())
 
     def frame(self, *pieces: bytes | FileRegion, status: int = 206) -> None:
@@ -132,7 +133,7 @@ def test_a_file_that_ends_too_early_breaks_the_message_and_the_others_are_closed
     with pytest.raises(ContentError, match="1 bytes before"):
         room.connection.send(TURN)
     assert room.state() is ResponseState.BROKEN
-    room.connection.drop_outgoing()
+    room.connection.let_go()
     assert list(room.disk.closed.values()) == [1, 1]
 
 
@@ -143,7 +144,7 @@ def test_regions_of_one_file_are_dropped_in_their_order() -> None:
     for number, region in enumerate(regions):
         region.close = functools.partial(closed.append, number)
     room.frame(b"[", *regions, b"]")
-    room.connection.drop_outgoing()
+    room.connection.let_go()
     assert closed == [0, 1, 2]
 
 

@@ -304,16 +304,10 @@ def _take_out(file: Path, name: str) -> None:
 
 
 UNNOTICED = """
-S4 S6 S8
-L2 L5 L7 L8 L9
-P1
-W3 W6
-C2 C5 C6 C7 C10 C13 C14 C15 C18 C20 C21 C22 C23 C25
-R5 R6 R7 R8 R9
-K3 K5 K6 K8
-A1 A6
+S4 S6 S8 L2 L5 L7 L8 L9 P1 W3 W6 C2 C5 C6 C7 C10 C13 C14 C15 C18 C20 C21 C22 C23 C25 C27
+C28 C30 C31 R5 R6 R7 R8 R9 K3 K5 K6 K8 A1 A6 E3
 """
-"""Rows that can go without a finding: 52 of 88 are noticed, these are not. A row that joins them is
+"""Rows that can go without a finding: 57 of 98 are noticed, these are not. A row that joins them is
 one that no static check holds in its place."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -15,6 +15,11 @@ from server.server import Server, sound_system
 from tests.clock import ManualClock
 from tests.wire.client import Client
 from tests.witness import Witness
+
+
+def whole(content: bytes | BinaryIO) -> bytes:
+    """A request's content, wherever it was kept."""
+    return content if isinstance(content, bytes) else content.read()
 
 
 class Served:

@@ -1,0 +1,52 @@
+"""Generated from spec/pipe.toml by `python -m statemachine generate`; do not edit."""
+
+from __future__ import annotations
+
+import enum
+from typing import ClassVar
+
+from statemachine.errors import Unbound
+from statemachine.model import Model
+
+
+class PipeState(enum.Enum):
+    """The states of machine pipe."""
+
+    OPEN = "OPEN"
+    """More may come."""
+
+    ENDED = "ENDED"
+    """All has come; some of it may still be in here."""
+
+    BROKEN = "BROKEN"
+    """What has come is not the whole content, and more will not come."""
+
+    ABANDONED = "ABANDONED"
+    """Nobody reads any more."""
+
+
+class PipeMachine(Model):
+    """Content between the worker that makes it and the reactor that sends it."""
+
+    __slots__ = ("state",)
+    machine_name: ClassVar[str] = "pipe"
+    State: ClassVar[type[PipeState]] = PipeState
+    state: PipeState
+
+    def __init__(self) -> None:
+        self.state = PipeState.OPEN
+
+    def ended(self) -> None:
+        """E1: OPEN → ENDED."""
+        raise Unbound(self, "ended")
+
+    def broken(self) -> None:
+        """E2: OPEN → BROKEN."""
+        raise Unbound(self, "broken")
+
+    def abandoned(self) -> None:
+        """E3: OPEN → ABANDONED.
+
+        E4: ENDED → ABANDONED.
+        """
+        raise Unbound(self, "abandoned")

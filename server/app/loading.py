@@ -1,0 +1,89 @@
+"""The application that `--app MODULE:CALLABLE` names."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable
+from types import ModuleType
+from typing import Final, cast
+from wsgiref.types import WSGIApplication
+
+from server.errors import StartError
+
+LOG = logging.getLogger("interlock.app")
+
+_NAME: Final = re.compile(r"(?P<module>\w+(?:\.\w+)*):(?P<names>\w+(?:\.\w+)*)(?P<calls>\(\))?")
+
+
+def load_application(name: str) -> WSGIApplication:
+    """The WSGI application that `name` says: `module:callable`, `package.module:object.attribute`,
+    or `module:factory()`, whose result it is then.
+
+    Modules are looked for in the current folder first, as `python -m` does. Raises StartError, one
+    line; the traceback of what failed goes to the log at its debug level.
+    """
+    found = _NAME.fullmatch(name)
+    if found is None:
+        raise StartError(
+            f"--app is {name!r}, expected MODULE:CALLABLE, like shop.wsgi:application or "
+            "shop:make_app()"
+        )
+    _look_here_first()
+    module = _import(name, found["module"])
+    application: object = module
+    for attribute in found["names"].split("."):
+        try:
+            application = getattr(application, attribute)
+        except AttributeError:
+            owner = found["module"] if application is module else type(application).__name__
+            raise StartError(f"--app {name}: {owner} has no attribute {attribute}") from None
+    if found["calls"]:
+        factory = _checked(name, application)
+        try:
+            application = factory()
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, it is told
+            raise _failed(name, f"{found['names']}()", error) from None
+    return cast(WSGIApplication, _checked(name, application))
+
+
+def _look_here_first() -> None:
+    here = os.getcwd()
+    if here not in sys.path and "" not in sys.path:
+        sys.path.insert(0, here)
+
+
+def _import(name: str, module: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, it is told
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        # Its own name or its package's: it is not there. Another: it is, and imports what is not.
+        if missing and f"{module}.".startswith(f"{missing}."):
+            raise StartError(f"--app {name}: there is no module {missing}") from None
+        raise _failed(name, f"importing {module}", error) from None
+
+
+def _failed(name: str, what: str, error: BaseException) -> StartError:
+    LOG.debug("--app %s: %s failed", name, what, exc_info=error)
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return StartError(f"--app {name}: {what} failed: {text}{_place(error)}")
+
+
+def _place(error: BaseException) -> str:
+    """Where an error was raised: ` (shop.py, line 7)`."""
+    if isinstance(error, SyntaxError):
+        return ""  # it says so itself
+    frames = traceback.extract_tb(error.__traceback__)
+    told = [one for one in frames if not one.filename.startswith("<frozen ")]
+    return f" ({os.path.basename(told[-1].filename)}, line {told[-1].lineno})" if told else ""
+
+
+def _checked(name: str, found: object) -> Callable[..., object]:
+    if not callable(found):
+        raise StartError(f"--app {name} is a {type(found).__name__}, expected a callable")
+    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
 
 import pytest
 
@@ -201,11 +200,6 @@ def a_peer_that_never_ends(scene: Scene) -> None:
     scene.house.advance(2.1)
     scene.house.settle()
     assert scene.trail(peer) == ["C1", "C8", "C12", "C24"]
-
-
-@pytest.fixture(params=["sealed", "stock"])
-def engine(request: pytest.FixtureRequest) -> Engine:
-    return cast("Engine", request.param)
 
 
 @pytest.mark.parametrize(

@@ -222,11 +222,6 @@ def test_what_has_not_been_started_cannot_run() -> None:
 # --- up: starts that fail ---------------------------------------------------------------------
 
 
-@pytest.fixture(params=["sealed", "stock"])
-def engine(request: pytest.FixtureRequest) -> Engine:
-    return cast("Engine", request.param)
-
-
 @pytest.fixture(autouse=True)
 def _nothing_is_left() -> Iterator[None]:
     before, threads = descriptors(), set(threading.enumerate())

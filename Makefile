@@ -5,9 +5,10 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
+SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check deep arrows draw generate bench clean
+.PHONY: help run test test-all check deep arrows fuzz conformance draw generate bench clean
 
 help: ## this text
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -38,6 +39,12 @@ deep: $(VENV)/.test ## the long runs: more examples of every stateful test
 
 arrows: $(VENV)/.test ## delete each arrow of the spec in turn: does some check or test notice?
 	$(BIN)/python -m tests.house.arrows
+
+fuzz: $(VENV)/.test ## fuzz the request reader for SECONDS (60): no crash, no split, no smuggling
+	$(BIN)/python -m tests.http1.fuzz --seconds $(SECONDS) $(ARGS)
+
+conformance: $(VENV)/.test ## rewrite docs/conformance.md from the requirements and the tests' marks
+	$(BIN)/python -m tests.http1.conformance
 
 bench: $(VENV)/.bench ## measure: engine, thread pool, requests per second against waitress
 	$(BIN)/python benchmarks/engine.py

@@ -105,6 +105,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.rfc("9110-5.3-sent")
 @pytest.mark.rfc("9110-6.6.1")
 @pytest.mark.rfc("9110-10.2.4")
 @pytest.mark.parametrize(
@@ -226,6 +227,21 @@ def test_an_authority_in_the_target_wins_over_host(
 def test_host_is_there_once_and_sound(serve: Serve, target: bytes, hosts: bytes) -> None:
     _, reply = ask(serve(echo), b"GET %b HTTP/1.1\r\n%b\r\n" % (target, hosts))
     assert (reply.status, reply.fields["connection"]) == (400, "close")
+
+
+@pytest.mark.rfc("9110-7.4")
+@pytest.mark.rfc("9110-15.5.20")
+def test_https_is_not_pretended(serve: Serve) -> None:
+    client, reply = ask(serve(echo), GET % b"https://b/" + GET % b"/never")
+    assert (reply.status, reply.fields["connection"]) == (421, "close")
+    assert client.ended()
+
+
+@pytest.mark.rfc("9112-3-length")
+def test_a_request_line_of_8000_bytes_is_read(serve: Serve) -> None:
+    path = b"/" + b"a" * (8000 - len(b"GET / HTTP/1.1"))
+    _, reply = ask(serve(echo), GET % path)
+    assert (reply.status, reply.content) == (200, b"GET a %b? " % path)
 
 
 # --- refusals (RFC 9112 sections 2.2, 9.6) ------------------------------------------------------

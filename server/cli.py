@@ -23,8 +23,8 @@ from statemachine import StateMachineError
 DESCRIPTION = """\
 Interlock: a multi-threaded HTTP/1.1 server whose connections and workers are state machines.
 
-Serves the pages below --root. SIGINT or SIGTERM drains: what has been accepted is answered, then
-the server stops. A second signal cuts off what is left.
+Serves the pages below --root, or the WSGI application --app. SIGINT or SIGTERM drains: what has
+been accepted is answered, then the server stops. A second signal cuts off what is left.
 """
 
 EXAMPLES = """\
@@ -33,12 +33,19 @@ examples:
   python -m server --port 0 --threads 8         on a free port, with 8 threads
   python -m server --threads -                  read the number of threads from standard input
   python -m server --root ~/site --access-log - another folder, requests logged to stdout
+  python -m server --app shop.wsgi:application  a WSGI application (PEP 3333), and no pages
   python -m server --mount /docs=build/html     one more folder, below a path of its own
 
 exit status: 0 drained and stopped, 1 could not start or was forced to stop, 2 wrong command line
 """
 
-METAVARS = {"int": "N", "float": "SECONDS", "Path": "DIR", "tuple[Mount, ...]": "/PREFIX=DIR"}
+METAVARS = {
+    "int": "N",
+    "float": "SECONDS",
+    "Path": "DIR",
+    "tuple[Mount, ...]": "/PREFIX=DIR",
+    "app": "MODULE:CALLABLE",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -89,7 +96,7 @@ def _metavar(one: dataclasses.Field[object]) -> str:
         return "|".join(CHOICES[one.name])
     if one.name.endswith("_bytes_max"):
         return "BYTES"
-    return METAVARS.get(str(one.type), one.name.upper())
+    return METAVARS.get(one.name) or METAVARS.get(str(one.type), one.name.upper())
 
 
 def _shown_default(one: dataclasses.Field[object]) -> str:
@@ -132,7 +139,7 @@ def _serve(config: Config) -> int:
     one.start()
     threads = f"{config.threads} thread{'' if config.threads == 1 else 's'}"
     print(
-        f"Interlock {server.__version__} serves {config.root} on {one.url} "
+        f"Interlock {server.__version__} serves {config.app or config.root} on {one.url} "
         f"with {threads} (pid {os.getpid()})",
         flush=True,
     )

@@ -89,6 +89,9 @@ class Config:
     host: str = _setting("127.0.0.1", "address to listen on")
     port: int = _limit(7878, "port to listen on; 0 picks a free one and prints it", least=0)
     threads: int = _limit(4, "worker threads")
+    app: str = _setting(
+        "", "WSGI application that answers every request, as MODULE:CALLABLE; --root is not served"
+    )
     root: Path = field(
         default_factory=html_folder, metadata={"means": "folder whose files are served"}
     )

@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self
 
-from server.app.dispatch import make_app
 from server.app.errors import error_response
+from server.app.loading import handler_of
 from server.clock import Clock, SystemClock
 from server.config import Config
 from server.errors import InterlockError, StartError
@@ -77,7 +77,7 @@ EXIT_STATUS = {ServerState.STOPPED: 0, ServerState.FORCED: 1, ServerState.FAILED
 
 
 class Server:
-    """One server, made of a Config and a handler; without a handler it serves the files of `root`.
+    """One server, made of a Config and a handler; without one it serves what the Config names.
 
     `hook` is called for every arrow that any of its machines takes. `lifecycle` says which phase it
     is in. Raises SpecError if the spec is not sound.
@@ -265,7 +265,7 @@ class Server:
 
     def _build(self) -> _House:
         config, clock, bind_type = self.config, self._clock, self._binder.bind
-        handler = self._handler or make_app(config, clock)
+        handler = self._handler or handler_of(config, clock)
         access_log = open_access_log(config, clock)
         try:
             listening = bind(config.host, config.port, config.backlog)

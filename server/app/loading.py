@@ -1,4 +1,4 @@
-"""The application that `--app MODULE:CALLABLE` names."""
+"""What answers the requests: the application that `--app MODULE:CALLABLE` names, or the pages."""
 
 from __future__ import annotations
 
@@ -13,11 +13,26 @@ from types import ModuleType
 from typing import Final, cast
 from wsgiref.types import WSGIApplication
 
+from server.app.dispatch import make_app
+from server.app.wsgi import wsgi
+from server.clock import Clock
+from server.config import Config
 from server.errors import StartError
+from server.http1.messages import Request, Response
 
 LOG = logging.getLogger("interlock.app")
 
 _NAME: Final = re.compile(r"(?P<module>\w+(?:\.\w+)*):(?P<names>\w+(?:\.\w+)*)(?P<calls>\(\))?")
+
+
+def handler_of(config: Config, clock: Clock) -> Callable[[Request], Response]:
+    """The WSGI application that the Config names, else the files below its root and mounts.
+
+    Raises StartError.
+    """
+    if config.app:
+        return wsgi(load_application(config.app))
+    return make_app(config, clock)
 
 
 def load_application(name: str) -> WSGIApplication:
@@ -79,7 +94,7 @@ def _place(error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         return ""  # it says so itself
     frames = traceback.extract_tb(error.__traceback__)
-    told = [one for one in frames if not one.filename.startswith("<frozen ")]
+    told = [one for one in frames if not one.filename.startswith(("<frozen ", __file__))]
     return f" ({os.path.basename(told[-1].filename)}, line {told[-1].lineno})" if told else ""
 
 

@@ -12,7 +12,7 @@ from tests.house.source import Source, sources
 
 FLOORS = (
     ("server.__main__",),
-    ("server.cli",),
+    ("server.cli", "server.api"),
     ("server.server", "server.thread_pool"),
     ("server.net", "server.app"),
     ("server.http1",),

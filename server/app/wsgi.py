@@ -117,7 +117,8 @@ class Call:
         """
         if self._phase is Phase.SENT:
             raise ApplicationError("write() was called while the iterable is sent")
-        self._written.append(_checked(data))
+        if _checked(data):
+            self._written.append(data)
 
     # --- what the server calls --------------------------------------------------------------
 

@@ -197,6 +197,7 @@ class FakePoller:
     def wake(self) -> None:
         self._pause_worker()
         self._rung = True
+        self._pause_worker()
 
     def close(self) -> None:
         assert not any(self.armed.values()), "the selector is closed before its descriptors"

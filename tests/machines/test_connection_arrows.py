@@ -30,9 +30,13 @@ def a_request_is_answered(scene: Scene) -> None:
     peer = scene.asking("/plain/1")
     scene.house.settle()
     assert peer.statuses() == [200]
+    peer.ask("GET", "/plain/2")
+    peer.deliver()
+    scene.house.settle()
+    assert peer.statuses() == [200, 200]
     peer.transport.peer_ends()
     scene.house.settle()
-    assert scene.trail(peer) == ["C1", "C8", "C11", "C5"]
+    assert scene.trail(peer) == ["C1", "C8", "C11", "C1", "C8", "C11", "C5"]
 
 
 @arrow("C2")
@@ -125,6 +129,10 @@ def a_slow_reader(scene: Scene) -> None:
     scene.house.settle()
     assert peer.statuses() == [200]
     assert scene.trail(peer) == ["C1", "C8", "C13", "C16"]
+    peer.ask("GET", "/plain/2")
+    peer.deliver()
+    scene.house.settle()
+    assert peer.statuses() == [200, 200]
 
 
 @arrow("C17")

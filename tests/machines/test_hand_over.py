@@ -82,6 +82,45 @@ def test_a_slow_handler_does_not_use_up_the_next_states_patience(
     assert peer.statuses() == [200]
 
 
+def test_an_exchange_begins_a_nearer_deadline_than_there_was(open_scene: Open) -> None:
+    """The wheel holds the content's deadline, a minute away, when the answer has long been sent."""
+    scene = open_scene()
+    house, peer = scene.house, scene.peer()
+    peer.ask("POST", "/plain/1", content=b"content")
+    peer.deliver(peer.said - 1)
+    house.settle()
+    house.advance(16)
+    house.settle()
+    peer.deliver()
+    house.settle()
+    assert peer.statuses() == [200]
+    house.advance(14)
+    house.settle()
+    assert scene.trail(peer) == ["C1", "C8", "C11"]
+    # A glance late, and a tick: the patience of QUEUED and EXCHANGING is not looked at sooner.
+    house.advance(3.2)
+    house.settle()
+    assert scene.trail(peer) == ["C1", "C8", "C11", "C4"]
+    scene.end()
+
+
+def test_who_was_with_a_worker_for_long_is_still_looked_at_later(open_scene: Open) -> None:
+    scene = open_scene()
+    house, peer = scene.house, scene.asking("/plain/1")
+    house.run("reactor")
+    house.run("worker_0", until="C8")
+    for _ in range(3):
+        house.advance(20)
+        house.run("reactor")
+    house.settle()
+    assert peer.statuses() == [200]
+    for _ in range(3):
+        house.advance(6)
+        house.settle()
+    assert scene.trail(peer) == ["C1", "C8", "C11", "C4"]
+    scene.end()
+
+
 class Meeting(float):
     """A deadline during whose reading another thread runs."""
 
@@ -231,9 +270,28 @@ def test_a_job_fails_before_it_has_taken_its_connection(
         house.run("reactor")
         house.settle()
         house.advance(31)
+    else:
+        house.run("worker_0")
     house.settle()
     monkeypatch.undo()
     assert peer.statuses() == [503]
+    house.diary.lines.clear()
+    scene.end()
+
+
+def test_a_late_mistake_does_not_touch_the_next_exchange(open_scene: Open) -> None:
+    """The connection is with another worker by the time the first one is torn out."""
+    scene = open_scene(threads=2)
+    house, peer = scene.house, scene.asking("/plain/1", "/plain/2")
+    house.run("reactor")
+    house.run("worker_0", until="C11")
+    house.actor("worker_0").step()  # has left the connection to the reactor, and not told it yet
+    house.reactor.ask(lambda: None)
+    house.run("reactor")
+    house.run("worker_1", until="C8")
+    house.actor("worker_0").strike(MemoryError())
+    house.settle()
+    assert peer.statuses() == [200, 200]
     house.diary.lines.clear()
     scene.end()
 

@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _serve(config)
     except (InterlockError, StateMachineError) as error:
         print(f"interlock: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, ConfigError) else 1
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -107,9 +107,9 @@ def open_access_log(config: Config, clock: Clock) -> AccessLog | None:
     Raises ConfigError where the format is none, StartError where the file cannot be opened; each is
     one line that names the option.
     """
+    compile_format(config.access_log_format)  # before a file is made for it
     if config.access_log == "off":
         return None
-    compile_format(config.access_log_format)  # before a file is made for it
     to_output = config.access_log == "-"
     target: int | str = STANDARD_OUTPUT if to_output else config.access_log
     try:

@@ -339,7 +339,9 @@ def opened(where: str, form: str = "common") -> AccessLog | None:
 
 
 def test_off() -> None:
-    assert opened("off", form="%v") is None
+    assert opened("off") is None
+    with pytest.raises(ConfigError, match="%v"):
+        opened("off", form="%v")  # a mistake is told now, not on the day that the log is wanted
 
 
 def test_a_file_is_appended_to_line_by_line(tmp_path: Path) -> None:

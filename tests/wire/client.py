@@ -37,6 +37,11 @@ class Client:
         name = self._socket.getsockname()
         return name[0], name[1]
 
+    @property
+    def peer(self) -> tuple[str, int]:
+        name = self._socket.getpeername()
+        return name[0], name[1]
+
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)
 

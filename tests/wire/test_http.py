@@ -172,3 +172,25 @@ def test_a_half_closed_peer_is_still_answered(serve: Serve) -> None:
     client.end()
     assert [client.reply().content for _ in range(2)] == [b"/a ", b"/b "]
     assert client.ended()
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "events_max"),
+    [
+        (GET % b"/", 16),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", 16),
+    ],
+)
+def test_a_request_takes_few_events(serve: Serve, request_bytes: bytes, events_max: int) -> None:
+    """Over all machines: it is what the sealed engine's nanoseconds are multiplied by."""
+    served = serve(echo)
+    client = served.client()
+    counts = []
+    for number in range(4):
+        client.send(request_bytes)
+        assert client.reply().status == 200
+        served.until_taken("W7", number + 1)
+        counts.append(served.witness.recorder.coverage().total())
+    events = [after - before for before, after in zip(counts[1:], counts[2:], strict=False)]
+    assert events == [events[0]] * 2
+    assert events[0] <= events_max

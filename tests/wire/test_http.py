@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from server.http1.messages import Request, Response
@@ -191,6 +193,6 @@ def test_a_request_takes_few_events(serve: Serve, request_bytes: bytes, events_m
         assert client.reply().status == 200
         served.until_taken("W7", number + 1)
         counts.append(served.witness.recorder.coverage().total())
-    events = [after - before for before, after in zip(counts[1:], counts[2:], strict=False)]
+    events = [after - before for before, after in itertools.pairwise(counts[1:])]
     assert events == [events[0]] * 2
     assert events[0] <= events_max

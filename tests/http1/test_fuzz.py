@@ -7,6 +7,8 @@ import pytest
 from server.errors import ProtocolError
 from server.http1 import chunked, framing, reader
 from server.http1.buffer import Buffer
+from server.http1.events import ContentPiece
+from statemachine._generated import ChunkedState
 from tests.http1.fuzz import Report, fuzz, judge
 
 
@@ -63,6 +65,12 @@ def test_each_oracle_sees_its_fault(
     monkeypatch.setattr(place, name, fault)
     report = fuzz(seed=5, goes_on=lambda report: report.executions < 2000)
     assert kind in {one.kind for one in report.findings}
+
+
+def test_a_reader_that_never_ends_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(chunked.STEPS, ChunkedState.DATA, lambda _: ContentPiece(b"x"))
+    report = fuzz(seed=5, goes_on=lambda report: report.executions < 500)
+    assert "AssertionError escaped" in {one.kind for one in report.findings}
 
 
 def test_a_finding_is_made_small(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,9 +95,7 @@ CONTENT_LENGTH: Final = re.compile(rf"[0-9]{{1,{LENGTH_DIGITS_MAX}}}+")
 # quoted-string = DQUOTE *( qdtext / quoted-pair ) DQUOTE                          (RFC 9110 5.6.4)
 # qdtext = HTAB / SP / %x21 / %x23-5B / %x5D-7E / obs-text ; quoted-pair = "\" ( HTAB / SP / VCHAR
 # / obs-text )
-_QUOTED_STRING: Final = (
-    r'"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]++|\\[\t\x20-\x7e\x80-\xff])*"'
-)
+_QUOTED_STRING: Final = r'"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]++|\\[\t\x20-\x7e\x80-\xff])*"'
 _WORD: Final = rf"(?:{_TOKEN}|{_QUOTED_STRING})"
 _BWS: Final = r"[ \t]*+"
 TRANSFER_CODING: Final = re.compile(rf"({_TOKEN})((?:{_BWS};{_BWS}{_TOKEN}{_BWS}={_BWS}{_WORD})*)")

@@ -9,7 +9,7 @@ import io
 import os
 import stat
 from collections.abc import Iterator
-from typing import Final, Protocol
+from typing import Final, Protocol, Self, runtime_checkable
 
 from server.http1.messages import FileRegion
 
@@ -23,19 +23,37 @@ class Readable(Protocol):
         """At most `size` bytes, none at the end."""
 
 
+@runtime_checkable
+class Seekable(Protocol):
+    """What some of these files can do besides."""
+
+    def seek(self, offset: int, whence: int, /) -> int:
+        """Move to `offset`, and return where that is."""
+
+    def tell(self) -> int:
+        """Where the next byte is read."""
+
+
 class FileWrapper:
-    """A file as an iterable of blocks. Returned to the server as it is, the kernel sends it.
+    """A file as an iterator over its blocks. Returned to the server as it is, the kernel sends it.
 
     It begins where the file stands, and ends where the file does, or with the Content-Length that
-    the application gave.
+    the application gave. It is its own iterator, and can be moved where its file can: what stands
+    between relies on that (werkzeug, for ranges).
     """
 
     def __init__(self, file: Readable, block_bytes: int = BLOCK_BYTES) -> None:
         self._file = file
         self._block_bytes = block_bytes
 
-    def __iter__(self) -> Iterator[bytes]:
-        return self.blocks(None)
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        block = self._file.read(self._block_bytes)
+        if not block:
+            raise StopIteration
+        return block
 
     def blocks(self, size: int | None) -> Iterator[bytes]:
         """What is left of the file, `size` bytes of it at most."""
@@ -65,6 +83,21 @@ class FileWrapper:
             return None
         own = os.dup(descriptor)
         return FileRegion(own, offset, size, functools.partial(os.close, own))
+
+    def seekable(self) -> bool:
+        """Whether the file can be moved."""
+        seekable = getattr(self._file, "seekable", None)
+        return seekable is not None and bool(seekable())
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move the file, if it is seekable."""
+        assert isinstance(self._file, Seekable)
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Where the file stands, if it is seekable."""
+        assert isinstance(self._file, Seekable)
+        return self._file.tell()
 
     def close(self) -> None:
         """Close the file, if it can be."""

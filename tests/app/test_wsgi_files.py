@@ -219,6 +219,21 @@ def test_a_wrapped_file_needs_a_head(file: Path) -> None:
     assert one.closed
 
 
+def test_a_wrapper_is_its_own_iterator_and_moves_as_its_file_does(file: Path) -> None:
+    """As wsgiref's and werkzeug's own: the latter closes and moves `iter(wrapper)` for a range."""
+    with file.open("rb") as one:
+        wrapper = FileWrapper(one, 7)
+        assert iter(wrapper) is wrapper
+        assert next(wrapper) == TEXT[:7]
+        assert (wrapper.seekable(), wrapper.tell()) == (True, 7)
+        assert (wrapper.seek(-3, os.SEEK_END), wrapper.seek(-5, os.SEEK_END)) == (
+            len(TEXT) - 3,
+            len(TEXT) - 5,
+        )
+        assert list(wrapper) == [TEXT[-5:]]
+    assert not FileWrapper(ReadOnly(TEXT)).seekable()
+
+
 def test_a_wrapper_is_an_iterable_for_whoever_stands_between(file: Path) -> None:
     """Middleware may put its own around it: then the file is read, with the same result."""
 

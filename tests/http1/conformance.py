@@ -171,7 +171,8 @@ it is kept, and which tests hold us to it. `make conformance` writes this page f
 [requirements.toml](../tests/http1/requirements.toml) and from the marks of the tests; a test fails
 where a kept requirement has no test, or this page is not the present one.
 
-The requirements were read out of the RFCs by hand. Those on clients, caches and intermediaries are
+The list was written by hand, from knowledge of the RFCs and with the study below; it was not taken
+from them section by section, and may lack some. Requirements on clients, caches and proxies are
 left out, and so are permissions that we neither use nor decline. What is listed under a line is
 tested by that line's tests, and no further than they go.
 

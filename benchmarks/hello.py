@@ -110,6 +110,7 @@ def contenders() -> list[Contender]:
     found = [
         Contender("bare loop", [python, str(HERE / "servers" / "bare_loop.py")]),
         Contender("interlock", [python, str(HERE / "servers" / "interlock_hello.py")]),
+        Contender("interlock wsgi", [python, str(HERE / "servers" / "interlock_wsgi.py")]),
         Contender("interlock stock", [python, str(HERE / "servers" / "interlock_hello.py"), "-s"]),
     ]
     try:

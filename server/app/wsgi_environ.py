@@ -24,6 +24,12 @@ ERROR_LINE_CHARACTERS_MAX: Final = 8192
 """What an application writes to `wsgi.errors` without ending its line is logged in such pieces."""
 
 
+class _Begun(threading.local):
+    """The line that a thread has begun."""
+
+    text = ""
+
+
 class ErrorStream:
     """`wsgi.errors`: each line becomes one entry of the log `interlock.app`.
 
@@ -31,11 +37,11 @@ class ErrorStream:
     """
 
     def __init__(self) -> None:
-        self._begun = threading.local()
+        self._begun = _Begun()
 
     def write(self, text: str) -> int:
         """Log the lines that `text` ends; the rest waits for its end, or for `flush`."""
-        *lines, rest = (getattr(self._begun, "text", "") + text).split("\n")
+        *lines, rest = (self._begun.text + text).split("\n")
         for line in lines:
             LOG.error("%s", line)
         while len(rest) > ERROR_LINE_CHARACTERS_MAX:
@@ -51,7 +57,7 @@ class ErrorStream:
 
     def flush(self) -> None:
         """Log what this thread has begun."""
-        text = getattr(self._begun, "text", "")
+        text = self._begun.text
         if text:
             self._begun.text = ""
             LOG.error("%s", text)

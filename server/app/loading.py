@@ -91,8 +91,6 @@ def _failed(name: str, what: str, error: BaseException) -> StartError:
 
 def _place(error: BaseException) -> str:
     """Where an error was raised: ` (shop.py, line 7)`."""
-    if isinstance(error, SyntaxError):
-        return ""  # it says so itself
     frames = traceback.extract_tb(error.__traceback__)
     told = [one for one in frames if not one.filename.startswith(("<frozen ", __file__))]
     return f" ({os.path.basename(told[-1].filename)}, line {told[-1].lineno})" if told else ""

@@ -7,7 +7,6 @@ from __future__ import annotations
 import functools
 import io
 import os
-import stat
 from collections.abc import Iterator
 from typing import Final, Protocol, Self, runtime_checkable
 
@@ -118,9 +117,6 @@ def _place_of(file: object) -> tuple[int, int] | None:
     if not isinstance(file, io.FileIO) and type(file.raw) is not io.FileIO:
         return None
     try:
-        if not file.readable() or not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            return None
-        file.flush()  # what the application wrote and the buffer holds back
-        return file.fileno(), file.tell()
-    except (OSError, ValueError):  # ValueError: it is closed; reading will say so
+        return (file.fileno(), file.tell()) if file.readable() else None
+    except OSError:  # a pipe, a terminal
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import sys
@@ -226,10 +227,11 @@ def test_exc_info_of_no_exception_is_refused_once_the_head_is_sent() -> None:
         sent(response)
 
 
-def test_exc_info_makes_no_circle() -> None:
-    class Marked(Exception):
-        pass
+class Marked(Exception):
+    """One that can be told from others."""
 
+
+def test_exc_info_makes_no_circle() -> None:
     marks: list[weakref.ref[Marked]] = []
 
     def application(environ: Environ, start: Start) -> list[bytes]:
@@ -246,6 +248,47 @@ def test_exc_info_makes_no_circle() -> None:
         assert marks[0]() is None
     finally:
         gc.enable()
+
+
+def test_exc_info_makes_no_circle_when_it_is_raised_again() -> None:
+    marks: list[weakref.ref[Marked]] = []
+
+    def application(environ: Environ, start: Start) -> Iterator[bytes]:
+        start("200 OK", PLAIN)
+        yield b"some"
+        try:
+            raise Marked
+        except Marked as error:
+            marks.append(weakref.ref(error))
+            start("500 No", PLAIN, sys.exc_info())
+
+    gc.disable()
+    try:
+        response = ask(application)
+        with contextlib.suppress(Marked):
+            sent(response)
+        assert marks[0]() is None
+    finally:
+        gc.enable()
+
+
+def test_the_traceback_of_exc_info_counts() -> None:
+    def origin() -> None:
+        raise Marked
+
+    def application(environ: Environ, start: Start) -> Iterator[bytes]:
+        start("200 OK", PLAIN)
+        yield b"some"
+        try:
+            origin()
+        except Marked as error:
+            kept = sys.exc_info()
+            error.__traceback__ = None
+            start("500 No", PLAIN, kept)
+
+    with pytest.raises(Marked) as raised:
+        sent(ask(application))
+    assert "origin" in [entry.name for entry in raised.traceback]
 
 
 def test_a_refused_call_leaves_the_head_before_it() -> None:
@@ -300,6 +343,11 @@ def test_content_needs_a_head(pieces: object, caplog: pytest.LogCaptureFixture) 
 )
 def test_what_is_no_iterable_of_bytes_is_refused(returned: object) -> None:
     assert answer(returned).status == FAILED
+
+
+def test_none_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    answer(None)
+    assert "the application returned None" in caplog.text
 
 
 def test_a_late_piece_that_is_no_bytes_cuts_the_content() -> None:
@@ -365,13 +413,15 @@ def test_without_a_length_nobody_knows_it() -> None:
 def test_an_iterable_of_one_piece_says_its_length() -> None:
     """PEP 3333, "Handling the Content-Length Header"."""
 
-    class One(Body):
+    class Counted(Body):
         def __len__(self) -> int:
-            return 1
+            return len(list(self.pieces))
 
-    response = answer(One([b"alone"]))
+    response = answer(Counted([b"alone"]))
     assert isinstance(response.content, Stream)
     assert (size_of(response), sent(response)) == (5, b"alone")
+    response = answer(Counted([b"one", b"two"]))
+    assert (size_of(response), sent(response)) == (None, b"onetwo")
 
 
 def test_each_piece_is_sent_before_the_next_is_made() -> None:
@@ -453,10 +503,11 @@ def test_nothing_is_written_from_within_the_iterable() -> None:
 # --- HEAD, and statuses without content ----------------------------------------------------------
 
 
-@pytest.mark.parametrize("body", [[b"one"], iter([b"one"]), [], [b""], iter([])])
-def test_head_keeps_the_length_that_the_application_declares(body: object) -> None:
-    response = answer(body, sized(3), method="HEAD")
-    assert (response.status, size_of(response)) == (200, 3)
+@pytest.mark.parametrize("pieces", [[b"one"], [], [b""], [b"on"], [b"more"]])
+def test_head_keeps_the_length_that_the_application_declares(pieces: list[bytes]) -> None:
+    for body in (pieces, iter(pieces)):
+        response = answer(body, sized(3), method="HEAD")
+        assert (response.status, size_of(response)) == (200, 3)
 
 
 def test_head_tells_the_length_of_what_would_be_sent() -> None:

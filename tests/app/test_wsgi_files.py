@@ -178,11 +178,14 @@ def test_what_is_written_comes_before_the_file(file: Path) -> None:
 
 
 @pytest.mark.parametrize("opened", [OPENED["buffered"], READ["memory"]], ids=["kernel", "read"])
-def test_head_tells_a_file_s_declared_length(file: Path, opened: Callable[[Path], Any]) -> None:
+@pytest.mark.parametrize("declared", [123_456, len(TEXT), 2 * len(TEXT)])
+def test_head_tells_a_file_s_declared_length(
+    file: Path, opened: Callable[[Path], Any], declared: int
+) -> None:
     before = descriptors()
-    response = wrapped(opened(file), ("Content-Length", "123456"), method="HEAD")
+    response = wrapped(opened(file), ("Content-Length", str(declared)), method="HEAD")
     assert isinstance(response.content, FileRegion | Stream)
-    assert response.content.size == 123_456
+    assert response.content.size == declared
     response.content.close()
     assert descriptors() == before
 
@@ -210,6 +213,12 @@ def test_a_closed_file_is_refused(file: Path) -> None:
     one = file.open("rb")
     one.close()
     assert wrapped(one).status == 500
+
+
+def test_a_file_that_cannot_be_read_is_refused(file: Path) -> None:
+    one = file.open("ab", buffering=0)
+    assert wrapped(one).status == 500
+    assert one.closed
 
 
 def test_a_wrapped_file_needs_a_head(file: Path) -> None:

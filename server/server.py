@@ -13,6 +13,7 @@ import dataclasses
 import enum
 import functools
 import logging
+import math
 import queue
 import socket
 import threading
@@ -71,6 +72,12 @@ class Note(enum.Enum):
 
 TURN_SECONDS_MAX = 5.0
 """A reactor that does not come round in this time, though it never waits, is as good as dead."""
+
+SIGNAL_SECONDS_MAX = 0.5
+"""Python calls a signal's handler between two steps of the main thread. A signal that comes when
+this one is about to wait, and gives the interpreter's lock away, does not end the wait: the wait
+has to end by itself.
+"""
 
 FINAL = frozenset({ServerState.STOPPED, ServerState.FORCED, ServerState.FAILED})
 EXIT_STATUS = {ServerState.STOPPED: 0, ServerState.FORCED: 1, ServerState.FAILED: 1}
@@ -180,7 +187,7 @@ class Server:
     # --- the ladder down, one step a state --------------------------------------------------
 
     def _while_serving(self, house: _House) -> None:
-        note = self._mailbox.get()
+        note = self._next_note(math.inf)
         if note is Note.STOP:
             self.lifecycle.stop_requested()
             house.drain_until = self._clock.monotonic() + self.config.drain_seconds_max
@@ -238,10 +245,15 @@ class Server:
 
     def _next_note(self, until: float) -> Note | None:
         """The next note, or None when the time is over."""
-        try:
-            return self._mailbox.get(timeout=max(0.0, until - self._clock.monotonic()))
-        except queue.Empty:
-            return None
+        left = max(0.0, until - self._clock.monotonic())
+        while True:
+            step = min(left, SIGNAL_SECONDS_MAX)
+            try:
+                return self._mailbox.get(timeout=step)
+            except queue.Empty:
+                left -= step
+                if left <= 0:
+                    return None
 
     # --- the reactor's thread ---------------------------------------------------------------
 

@@ -12,6 +12,7 @@ FIELDS = [("Content-Type", "text/html"), ("Content-Length", str(len(CONTENT)))]
 
 
 def hello(_: dict[str, object], start_response: Callable[..., object]) -> Iterable[bytes]:
+    """The page, whatever is asked."""
     start_response("200 OK", FIELDS)
     return [CONTENT]
 

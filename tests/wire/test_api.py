@@ -22,6 +22,7 @@ from tests.wire.test_cli import Process
 
 GET = b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n"
 SHOP = """
+import os
 import sys
 
 def application(environ, start_response):
@@ -31,7 +32,7 @@ def application(environ, start_response):
 def waits(environ, start_response):
     sys.stdout.write("waiting\\n")
     sys.stdout.flush()
-    sys.stdin.readline()
+    os.read(0, 1)
     return application(environ, start_response)
 
 if __name__ == "__main__":
@@ -142,8 +143,10 @@ class Program:
         self.popen.stdin.flush()
 
     def ended(self) -> str:
+        # What it has printed may be in the stream's buffer already, past which communicate() reads.
+        assert self.popen.stdout is not None
         with self.popen:
-            return self.popen.communicate(timeout=60)[0]
+            return self.popen.stdout.read()
 
 
 @pytest.fixture

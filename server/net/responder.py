@@ -73,7 +73,11 @@ class Responder:
             discard(response)
             connection.outgoing.append(start)
             return
-        if isinstance(content, Stream):
+        if isinstance(content, bytes) and len(content) <= JOINED_BYTES_MAX:
+            connection.answer = Answer(writer, status=response.status, size=len(content))
+            connection.outgoing.append(start + writer.content(content))
+            writer.end()
+        elif isinstance(content, Stream):
             connection.answer = Answer(writer, status=response.status, size=None)
             connection.outgoing.append(start)
         else:

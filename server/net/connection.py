@@ -30,7 +30,8 @@ class Connection(ConnectionMachine):
     Times are seconds of the monotonic clock: `deadline` is when the present state has lasted too
     long, written by the owner before the hand-over; `began` is when the request's first bytes were
     read. `outgoing` is what is decided and not yet sent. `answer` is what has been promised to the
-    peer for the request under way.
+    peer for the request under way. `serial` counts the server's connections, `requests` those that
+    were taken from this one.
     """
 
     __slots__ = (
@@ -43,6 +44,8 @@ class Connection(ConnectionMachine):
         "outgoing",
         "pipe",
         "reader",
+        "requests",
+        "serial",
         "tick",
         "transport",
     )
@@ -54,12 +57,19 @@ class Connection(ConnectionMachine):
         self.deadline = 0.0
         self.tick = NOT_WATCHED
         self.began = 0.0
+        self.serial = 0
+        self.requests = 0
         self.head: RequestHead | None = None
         self.content = content
         self.pipe: Pipe | None = None
         self.job: Job | None = None
         self.outgoing: deque[bytes | memoryview | FileRegion] = deque()
         self.answer: Answer | None = None
+
+    @property
+    def request_id(self) -> str:
+        """What the logs call the request under way: the connection's number and its own in it."""
+        return f"{self.serial}-{self.requests}"
 
     def request_began(self) -> bool:
         return self.reader.state in (RequestState.HEAD, RequestState.CONTENT)
@@ -77,6 +87,7 @@ class Connection(ConnectionMachine):
     def take_request(self) -> Request:
         """The request that is complete now; the connection keeps nothing of it but its head."""
         assert self.head is not None
+        self.requests += 1
         return Request(
             self.head,
             self.content.take(),

@@ -68,7 +68,7 @@ class Desk:
         """Answer the request of a connection that is EXCHANGING, and hand the connection back."""
         request = connection.take_request()
         try:
-            content = self._frame(connection, self._answer(request))
+            content = self._frame(connection, self._answer(connection, request))
             if isinstance(content, Stream):
                 self._stream(connection, content)
             else:
@@ -82,7 +82,7 @@ class Desk:
         try:
             sent = connection.send(self._send_turn_bytes_max)
         except ContentError as error:
-            LOG.error("the response was cut: %s", error)
+            LOG.error("request %s: the response was cut: %s", connection.request_id, error)
             self._end(connection, connection.response_broken)
         except OSError:
             self._end(connection, connection.peer_failed)
@@ -124,11 +124,13 @@ class Desk:
         self._end(connection, connection.content_outran_peer)
         return pipe
 
-    def _answer(self, request: Request) -> Response:
+    def _answer(self, connection: Connection, request: Request) -> Response:
         try:
             return self._handler(request)
         except BaseException:  # SystemExit and the like end the exchange, never the worker
-            LOG.exception("the handler raised: %s %s", request.head.method, request.head.target)
+            head = request.head
+            said = connection.request_id, head.method, head.target
+            LOG.exception("request %s: the handler raised: %s %s", *said)
             return Response(500)
 
     def _frame(self, connection: Connection, response: Response) -> Content:
@@ -136,9 +138,11 @@ class Desk:
         try:
             self._responder.frame(connection, response)
         except ContentError as error:
-            LOG.error("the handler's response cannot be sent: %s", error)
+            name = connection.request_id
+            LOG.error("request %s: the handler's response cannot be sent: %s", name, error)
         except Exception:
-            LOG.exception("the handler's answer is no response: %r", response)
+            name = connection.request_id
+            LOG.exception("request %s: the handler's answer is no response: %r", name, response)
         else:
             answer = connection.answer
             owed = answer is not None and answer.writer.state is ResponseState.CONTENT

@@ -15,6 +15,7 @@ ConfigError that names it: a log that quietly says `-` would be read as a fact.
 | `%D` `%T` `%{UNIT}T` | how long it took: microseconds, seconds, or in `us`, `ms`, `s` |
 | `%{NAME}i` | a field of the request |
 | `%P` `%{pid}P` `%{tid}P` | process; the thread that ended the exchange |
+| `%L` | the request's id in the error log: the connection's number, and its own in it |
 | `%X` | how the connection was left: `X` cut off before the end, `+` persists, `-` closed |
 | `%{tuple}a` | the 5-tuple, `tcp 127.0.0.1:51324 127.0.0.1:7878`: protocol, peer, us. Our own. |
 | `%%` | a percent sign |
@@ -73,6 +74,7 @@ class Entry(NamedTuple):
     end_state: str
     persists: bool = False
     protocol: str = "tcp"
+    request_id: str = "-"
 
 
 Write = Callable[[Entry], str]
@@ -303,6 +305,7 @@ _DIRECTIVES: Final[dict[str, Callable[[str | None], Piece | None]]] = {
         plain=_seconds, s=_seconds, us=_microseconds, ms=lambda entry: str(int(entry.seconds * 1e3))
     ),
     "U": _among(plain=_of_head(lambda head: head.path)),
+    "L": _among(plain=lambda entry: entry.request_id),
     "X": _among(plain=_left),
     "a": _among(
         plain=_peer_host,

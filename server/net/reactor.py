@@ -10,6 +10,7 @@ Threads: `hand_back`, `sweep` and `ask` from any; all else from the reactor's ow
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -55,6 +56,7 @@ class Reactor:
         self._pool = rooms.pool
         self._responder = rooms.responder
         self._emptied = emptied
+        self._serials = itertools.count(1)
         self._returned: deque[Connection] = deque()
         self._asked: deque[Callable[[], None]] = deque()
         self._deadlines = deadlines = Deadlines(rooms.clock, rooms.patience)
@@ -191,6 +193,7 @@ class Reactor:
             transport.close()
             raise OutOfRoom(str(error)) from None
         connection = self._makers.connection(transport)
+        connection.serial = next(self._serials)
         self.connections[transport.descriptor] = connection
         self._deadlines.begin(connection, RequestState.AWAITED)
         return True

@@ -133,6 +133,7 @@ class Responder:
                 seconds=seconds,
                 end_state=CUT if cut else connection.state.name,
                 persists=not cut and connection.persists(),
+                request_id=connection.request_id,
             )
         )
 

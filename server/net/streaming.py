@@ -57,7 +57,7 @@ class Outlet:
         """Make the whole content and pass it on. Whatever happens, the stream is closed once."""
         answer = self._connection.answer
         assert answer is not None
-        writer = answer.writer
+        writer, name = answer.writer, self._connection.request_id
         try:
             for piece in content.pieces:
                 self._put(writer.content(piece))
@@ -67,10 +67,10 @@ class Outlet:
             LOG.debug("the peer has gone: %s", error)
             return End.PEER_GONE
         except ContentError as error:
-            LOG.error("the response was cut: %s", error)
+            LOG.error("request %s: the response was cut: %s", name, error)
             return End.BROKEN
         except BaseException:  # SystemExit and the like end the exchange, never the worker
-            LOG.exception("the handler failed while it made its content: the response was cut")
+            LOG.exception("request %s: the handler failed, the response was cut", name)
             return End.BROKEN
         finally:
             close_stream(content)

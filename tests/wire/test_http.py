@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import pytest
 
@@ -196,3 +197,27 @@ def test_a_request_takes_few_events(serve: Serve, request_bytes: bytes, events_m
     events = [after - before for before, after in itertools.pairwise(counts[1:])]
     assert events == [events[0]] * 2
     assert events[0] <= events_max
+
+
+def test_a_failure_is_found_by_its_request_s_id(
+    serve: Serve, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """The error log's name for a request is the access log's %L."""
+
+    def handler(request: Request) -> Response:
+        if request.head.path == "/raise":
+            raise ValueError("no")
+        return Response(200)
+
+    log = tmp_path / "access.log"
+    served = serve(handler, access_log=str(log), access_log_format="%L %U %s")
+    for _ in range(2):
+        client = served.client()
+        for path in (b"/", b"/raise", b"/"):
+            client.send(GET % path)
+            client.reply()
+    served.until_taken("C11", 6)
+    wanted = [(n, *one) for n in (1, 2) for one in ((1, "/ 200"), (2, "/raise 500"), (3, "/ 200"))]
+    assert log.read_text().splitlines() == [f"{n}-{k} {text}" for n, k, text in wanted]
+    said = [one.getMessage() for one in caplog.records if "raised" in one.getMessage()]
+    assert said == [f"request {n}-2: the handler raised: GET /raise" for n in (1, 2)]

@@ -17,7 +17,7 @@ from server.app.dispatch import make_app
 from server.app.wsgi import wsgi
 from server.clock import Clock
 from server.config import Config
-from server.errors import StartError
+from server.errors import ConfigError, StartError
 from server.http1.messages import Request, Response
 
 LOG = logging.getLogger("interlock.app")
@@ -39,12 +39,12 @@ def load_application(name: str) -> WSGIApplication:
     """The WSGI application that `name` says: `module:callable`, `package.module:object.attribute`,
     or `module:factory()`, whose result it is then.
 
-    Modules are looked for in the current folder first, as `python -m` does. Raises StartError, one
-    line; the traceback of what failed goes to the log at its debug level.
+    Modules are looked for in the current folder first, as `python -m` does. Raises ConfigError
+    for a name of another form, StartError otherwise, one line each; the traceback of what failed goes to the log at its debug level.
     """
     found = _NAME.fullmatch(name)
     if found is None:
-        raise StartError(
+        raise ConfigError(
             f"--app is {name!r}, expected MODULE:CALLABLE, like shop.wsgi:application or "
             "shop:make_app()"
         )

@@ -12,7 +12,7 @@ import pytest
 from server.app.loading import handler_of, load_application
 from server.clock import SystemClock
 from server.config import Config
-from server.errors import StartError
+from server.errors import ConfigError, StartError
 from tests.app.requests import request
 
 SHOP = """
@@ -101,7 +101,8 @@ def test_without_a_name_the_pages_are_served(folder: Path) -> None:
     ],
 )
 def test_what_is_not_there_is_named(folder: Path, name: str, says: str) -> None:
-    with pytest.raises(StartError) as raised:
+    form = says.startswith("--app is") or "MODULE:CALLABLE" in says
+    with pytest.raises(ConfigError if form else StartError) as raised:
         load_application(name)
     assert says in str(raised.value)
     assert "\n" not in str(raised.value)

@@ -40,7 +40,8 @@ def load_application(name: str) -> WSGIApplication:
     or `module:factory()`, whose result it is then.
 
     Modules are looked for in the current folder first, as `python -m` does. Raises ConfigError
-    for a name of another form, StartError otherwise, one line each; the traceback of what failed goes to the log at its debug level.
+    for a name of another form, StartError otherwise, one line each; the traceback of what failed
+    goes to the log at its debug level.
     """
     found = _NAME.fullmatch(name)
     if found is None:

@@ -159,6 +159,7 @@ def test_a_peer_that_goes_ends_the_making(serve: Serve) -> None:
     served.until_taken("C26")
     client.reset()
     making.assert_closed_once()
+    assert served.taken("C30") == 1
     assert served.send(GET % b"/plain").reply().content == b"plain"
 
 

@@ -32,7 +32,16 @@ Handler = Callable[[Request, Names], Response]
 ALLOW: Final[Field] = ("Allow", "GET, HEAD, OPTIONS")
 
 
-def make_app(config: Config, clock: Clock) -> Callable[[Request], Response]:
+def beside(application: Callable[[Request], Response], files: App) -> Callable[[Request], Response]:
+    """`files` where something is mounted, `application` everywhere else."""
+
+    def handler(request: Request) -> Response:
+        return (files if files.mounted(request.head.path) else application)(request)
+
+    return handler
+
+
+def make_app(config: Config, clock: Clock) -> App:
     """The application that serves the files below the root and the mounts, and `/sleep`.
 
     It may be called from every thread. Raises StartError where a folder cannot be served.
@@ -96,6 +105,14 @@ class App:
             if mounted is not None:
                 return mounted.page
         return self._handlers.get(names, self._site.page)
+
+    def mounted(self, path: str) -> bool:
+        """Whether the path of a target is below a mount's prefix, or is one."""
+        try:
+            names = names_of(path, self._dotfiles)
+        except Refused:
+            return False
+        return any(names[:depth] in self._mounts for depth in range(1, self._depth_max + 1))
 
     def options(self, _: Request) -> Response:
         """OPTIONS (9.3.7): the same for every path, and for `*`, the server as a whole."""

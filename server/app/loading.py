@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Final, cast
 from wsgiref.types import WSGIApplication
 
-from server.app.dispatch import make_app
+from server.app.dispatch import beside, make_app
 from server.app.wsgi import wsgi
 from server.clock import Clock
 from server.config import Config
@@ -26,13 +26,14 @@ _NAME: Final = re.compile(r"(?P<module>\w+(?:\.\w+)*):(?P<names>\w+(?:\.\w+)*)(?
 
 
 def handler_of(config: Config, clock: Clock) -> Callable[[Request], Response]:
-    """The WSGI application that the Config names, else the files below its root and mounts.
+    """The WSGI application that the Config names, with its mounts; else the files below its root.
 
-    Raises StartError.
+    Raises StartError, and ConfigError for a name that is none of an application.
     """
-    if config.app:
-        return wsgi(load_application(config.app))
-    return make_app(config, clock)
+    if not config.app:
+        return make_app(config, clock)
+    application = wsgi(load_application(config.app))
+    return beside(application, make_app(config, clock)) if config.mounts else application
 
 
 def load_application(name: str) -> WSGIApplication:

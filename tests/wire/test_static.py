@@ -214,3 +214,31 @@ def test_mounts_and_fields_of_the_operator(serve: Serve, root: Path, tmp_path: P
     reply = ask(client, "/docs/")
     assert (reply.status, reply.content) == (200, b"the manual")
     assert reply.fields["cache-control"] == "public, max-age=3600"
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        (b"/assets/a.css", b"p {}"),
+        (b"/", b"application: /"),
+        (b"/assetsx", b"application: /assetsx"),
+        (b"/other/a.css", b"application: /other/a.css"),
+    ],
+)
+def test_an_application_has_files_mounted_beside_it(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: bytes, content: bytes
+) -> None:
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "a.css").write_text("p {}")
+    (tmp_path / "mounted_app.py").write_text(
+        "def application(environ, start_response):\n"
+        "    start_response('200 OK', [])\n"
+        "    return [b'application: ' + environ['PATH_INFO'].encode('latin-1')]\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    mounts = (Mount("/assets", tmp_path / "assets"),)
+    served = serve(app="mounted_app:application", mounts=mounts)
+    reply = served.send(b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % path).reply()
+    assert (reply.status, reply.content) == (200, content)
+    missing = served.send(b"GET /assets/none HTTP/1.1\r\nHost: a\r\n\r\n").reply()
+    assert missing.status == 404

@@ -101,7 +101,7 @@ class ResponseWriter(ResponseMachine):
 
     def content(self, data: bytes) -> bytes:
         """The bytes to send for a piece of content: itself, counted, or the chunk that it makes.
-        None for no bytes, which would be the last chunk. Raises as `count` does.
+        No bytes make no chunk, for an empty one would be the last. Raises as `count` does.
         """
         self.count(len(data))
         return b"%x\r\n%b\r\n" % (len(data), data) if self._coded and data else data

@@ -1,4 +1,5 @@
-"""The door out: FLUSHING connections are sent what is left, LINGERING ones are waited for.
+"""The door out: FLUSHING connections are sent what is left, RELAYING ones what a worker still
+makes, and LINGERING ones are waited for.
 
 Threads: the reactor's alone.
 """
@@ -21,7 +22,7 @@ LOG = logging.getLogger("interlock.sending")
 
 
 class Sending:
-    """Steps of FLUSHING and LINGERING. `bury` is the reactor's: it closes what is CLOSED.
+    """Steps of RELAYING, FLUSHING and LINGERING. `bury` is the reactor's: it closes what is CLOSED.
 
     `hand_back` makes it look at a connection again: at one that persists and has sent more already.
     """

@@ -4,11 +4,14 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+PEERS  ?= .venv-gauntlet
 ARGS   ?=
 SECONDS ?= 60
+ALL    ?=
+SEED   ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check deep arrows fuzz conformance draw generate bench clean
+.PHONY: help run test test-all check browser deep schedules arrows mutants fuzz conformance draw generate docs docs-links bench bench-parts soak costs gauntlet clean
 
 help: ## this text
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -17,13 +20,14 @@ run: $(VENV)/.run ## serve html/ on http://127.0.0.1:7878 (ARGS="--threads 8" pa
 	@exec $(BIN)/python -m server $(ARGS)
 
 test: $(VENV)/.test check ## everything that a commit must pass
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 check: $(VENV)/.test ## the checks that run nothing: lint, types, spec, generated code, drawings
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m statemachine check
+	$(BIN)/python -m statemachine prove
 	$(BIN)/python -m statemachine generate --check
 	$(BIN)/python -m statemachine draw --check
 
@@ -33,12 +37,29 @@ test-all: ## make test on every Python from 3.11 that is installed
 	  $(MAKE) test PYTHON=$$python VENV=.venv-$$version || exit 1; \
 	done
 
-deep: $(VENV)/.test ## the long runs: more examples of every stateful test
-	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest tests/machines tests/engine --timeout=1800
-	$(BIN)/python -m tests.engine.differential --machines 10000 --seed 1
+browser: $(VENV)/.test ## the tests of the dashboard in Chromium, which is installed first where that can be done
+	@.ci/get-chromium
+	$(BIN)/python -m pytest tests/browser $(ARGS)
+
+deep: $(VENV)/.test ## the long runs, a quarter of an hour: spec, SPIN, more examples, lives, engines, schedules
+	@$(BIN)/python -m tests.deep $(ARGS)
+
+schedules: $(VENV)/.test ## the scheduler's long run: scenes exhausted, others walked, every seeded bug found
+	$(BIN)/python -m tests.interleavings explore 'pool: 2z1 o o d' --preemptions 2 --no-release-points
+	$(BIN)/python -m tests.interleavings explore 'pool: 2 o o d' --preemptions 2 --no-release-points --classes
+	$(BIN)/python -m tests.interleavings random --seconds 20 --seed $$(date +%Y%m%d)
+	$(BIN)/python -m tests.interleavings random --points --seconds 30 --seed $$(date +%Y%m%d)
+	$(BIN)/python -m tests.interleavings pct --points --seconds 20 --seed $$(date +%Y%m%d)
+	$(BIN)/python -m tests.interleavings catalogue
 
 arrows: $(VENV)/.test ## delete each arrow of the spec in turn: does some check or test notice?
-	$(BIN)/python -m tests.house.arrows
+	$(BIN)/python -m tests.mutants spec --kind deleted
+
+mutants: $(VENV)/.test ## change one thing of spec, engine or code at a time: does something notice? (ALL=1: everything)
+	$(BIN)/python -m tests.mutants spec --kind deleted
+	$(BIN)/python -m tests.mutants engine
+	$(BIN)/python -m tests.mutants spec $(if $(ALL),,--minutes 2 --seed $(SEED))
+	$(BIN)/python -m tests.mutants code $(if $(ALL),,--minutes 4 --seed $(SEED))
 
 fuzz: $(VENV)/.test ## fuzz the request reader for SECONDS (60): no crash, no split, no smuggling
 	$(BIN)/python -m tests.http1.fuzz --seconds $(SECONDS) $(ARGS)
@@ -46,10 +67,30 @@ fuzz: $(VENV)/.test ## fuzz the request reader for SECONDS (60): no crash, no sp
 conformance: $(VENV)/.test ## rewrite docs/conformance.md from the requirements and the tests' marks
 	$(BIN)/python -m tests.http1.conformance
 
-bench: $(VENV)/.bench ## measure: engine, thread pool, requests per second against waitress
-	$(BIN)/python benchmarks/engine.py
-	$(BIN)/python benchmarks/thread_pool.py
+docs: $(VENV)/.docs ## build the documentation site, docs/_build/html, and check its own links
+	$(BIN)/python -m docs._ext docs/_build
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --conf-dir docs docs/_build/pages docs/_build/html
+	$(BIN)/python -m docs._ext.built docs/_build/html
+
+docs-links: docs ## ask whether the addresses that the site links to still answer (needs the network)
+	$(BIN)/python -m sphinx --builder linkcheck --conf-dir docs docs/_build/pages docs/_build/links
+
+bench: $(PEERS)/.gauntlet ## speed by scenario beside waitress, cheroot, gunicorn, granian, nginx; needs wrk (ARGS="--quick")
+	$(PEERS)/bin/python -m benchmarks.speed $(ARGS)
+
+bench-parts: $(VENV)/.bench ## what an event, a trace and a switch of Interlock cost
+	$(BIN)/python -m benchmarks.engine
+	$(BIN)/python -m benchmarks.traces
 	$(BIN)/python benchmarks/hello.py
+
+soak: $(VENV)/.test ## a million requests of one server: memory, objects, threads, descriptors stay flat
+	nice -n 5 $(BIN)/python -m benchmarks.soak --requests 1000000 $(ARGS)
+
+costs: $(VENV)/.test ## rewrite tests/cost/pins.toml: what a request costs in calls, system calls, objects
+	$(BIN)/python -m tests.cost
+
+gauntlet: $(PEERS)/.gauntlet ## overload, slow peers, stuck code, signals: Interlock beside waitress, cheroot, gunicorn, granian
+	$(PEERS)/bin/python -m benchmarks.gauntlet $(ARGS)
 
 generate: $(VENV)/.run ## rewrite the typed classes from spec/
 	$(BIN)/python -m statemachine generate
@@ -58,7 +99,7 @@ draw: $(VENV)/.run ## redraw the diagrams from spec/ (SVG needs graphviz)
 	$(BIN)/python -m statemachine draw
 
 clean: ## remove what the other commands made
-	rm -rf .venv .venv-3.* .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
+	rm -rf docs/_build .venv .venv-3.* .venv-gauntlet .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
 
 # One stamp for each set of packages: made again when pyproject.toml or the constraints change.
 $(VENV)/bin/python:
@@ -72,6 +113,18 @@ $(VENV)/.test: $(VENV)/.run
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt --editable '.[test]'
 	@touch $@
 
+$(VENV)/.docs: $(VENV)/.run
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt --editable '.[docs]'
+	@touch $@
+
 $(VENV)/.bench: $(VENV)/.test
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt --editable '.[bench]'
+	@touch $@
+
+# The peers have an environment of their own, at versions of their own: no test needs them.
+$(PEERS)/bin/python:
+	@PYTHON=$(PYTHON) .ci/make-venv $(PEERS)
+
+$(PEERS)/.gauntlet: $(PEERS)/bin/python .ci/constraints-gauntlet.txt
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints-gauntlet.txt transitions waitress cheroot gunicorn granian
 	@touch $@

@@ -111,7 +111,17 @@ def contenders() -> list[Contender]:
         Contender("bare loop", [python, str(HERE / "servers" / "bare_loop.py")]),
         Contender("interlock", [python, str(HERE / "servers" / "interlock_hello.py")]),
         Contender("interlock wsgi", [python, str(HERE / "servers" / "interlock_wsgi.py")]),
-        Contender("interlock stock", [python, str(HERE / "servers" / "interlock_hello.py"), "-s"]),
+        *(
+            Contender(
+                f"interlock {what}", [python, str(HERE / "servers" / "interlock_hello.py"), it]
+            )
+            for what, it in (
+                ("unrecorded", "-n"),
+                ("unobserved", "-o"),
+                ("traced", "-t"),
+                ("stock", "-s"),
+            )
+        ),
     ]
     try:
         version = metadata.version("waitress")

@@ -1,4 +1,4 @@
-"""The composition root: the one file that knows everybody, and the ladder by which a server stops.
+"""The composition root: the one file that knows everybody. How a server stops is in `supervisor`.
 
     with Server(Config(port=0)) as server:
         print(server.url)
@@ -9,85 +9,59 @@ alone fires the server machine's events. Others, and signal handlers, leave note
 
 from __future__ import annotations
 
-import dataclasses
-import enum
-import functools
 import logging
-import math
-import queue
-import socket
-import threading
-from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from server.app.errors import error_response
 from server.app.loading import handler_of
-from server.clock import Clock, SystemClock
+from server.clock import Clock
+from server.composing import make_hub, make_pool, poller_or_close, reservoir_of
 from server.config import Config
 from server.errors import InterlockError, StartError
+from server.events import Hub, Subscription
+from server.ground import Ground
 from server.http1.chunked import ChunkedReader
+from server.http1.head import kept_heads
 from server.http1.reader import RequestReader
 from server.http1.writer import ResponseWriter
-from server.net.access_log import AccessLog, open_access_log
+from server.ledger import Account, Ledger, Lifecycle
+from server.net.access_log import open_access_log
+from server.net.baton import Baton
 from server.net.connection import Connection
-from server.net.deadlines import Patience
 from server.net.exchange import Desk, Exchange, Handler
 from server.net.intake import Intake
-from server.net.listener import Listener, bind
+from server.net.listener import Listener
+from server.net.meter import Meter
 from server.net.pipe import Pipe
-from server.net.poller import Poller, best_poller
-from server.net.pool import Pool
 from server.net.reactor import Reactor
+from server.net.resizing import resize
 from server.net.responder import Responder
 from server.net.rooms import Makers, Rooms
-from statemachine import (
-    Binder,
-    Hook,
-    SpecError,
-    StateMachineError,
-    System,
-    check,
-    load_system,
-)
-from statemachine._generated import (
-    ConnectionState,
-    PoolState,
-    RequestState,
-    ServerMachine,
-    ServerState,
-)
+from server.observing import Observer
+from server.operating import Operating
+from server.ops.feed import Feed
+from server.ops.snapshot import Snapshot
+from server.recording import Recording, known, noted
+from server.spec import patience, sound_system
+from server.supervisor import EXIT_STATUS, FINAL, House, Note, Supervisor, Watch
+from statemachine import Hook, StateMachineError
+from statemachine._generated import ReadinessMachine, ReadinessState, ServerState
+
+__all__ = ["Server", "make_hub", "patience", "sound_system"]
 
 LOG = logging.getLogger("interlock.server")
-
-
-class Note(enum.Enum):
-    """What other threads tell the supervisor."""
-
-    STOP = "a stop was requested"
-    EMPTY = "the last connection has been closed"
-    CUT = "the reactor has cut what it could"
-    REACTOR_DIED = "the reactor's loop has ended with an error"
-
-
-TURN_SECONDS_MAX = 5.0
-"""A reactor that does not come round in this time, though it never waits, is as good as dead."""
-
-SIGNAL_SECONDS_MAX = 0.5
-"""Python calls a signal's handler between two steps of the main thread. A signal that comes when
-this one is about to wait, and gives the interpreter's lock away, does not end the wait: the wait
-has to end by itself.
-"""
-
-FINAL = frozenset({ServerState.STOPPED, ServerState.FORCED, ServerState.FAILED})
-EXIT_STATUS = {ServerState.STOPPED: 0, ServerState.FORCED: 1, ServerState.FAILED: 1}
 
 
 class Server:
     """One server, made of a Config and a handler; without one it serves what the Config names.
 
-    `hook` is called for every arrow that any of its machines takes. `lifecycle` says which phase it
-    is in. Raises SpecError if the spec is not sound.
+    `ground` is what it stands on, the system's unless a simulation gives another; `clock` replaces
+    the ground's. `hook` is called for every arrow that any of its machines takes. `lifecycle` says
+    which phase it is in, `events` is where its channels are published to. Raises SpecError if the
+    spec is not sound.
 
     Threads: `start`, `run` and `stop` belong to one thread; `request_stop` may be called from any,
     and from signal handlers.
@@ -100,20 +74,59 @@ class Server:
         *,
         clock: Clock | None = None,
         hook: Hook | None = None,
+        events: Hub | None = None,
+        ground: Ground | None = None,
     ) -> None:
         self.config = config or Config()
-        self._clock = clock or SystemClock()
+        self.events = events or make_hub(self.config)
+        self._ground = ground = ground or Ground()
+        self._clock = clock or ground.clock
         self._handler = handler
-        self._mailbox: queue.SimpleQueue[Note] = queue.SimpleQueue()
+        self._mailbox = ground.mailbox()
         self._system = sound_system()
-        self._binder = Binder(self._system, engine=self.config.engine, hook=hook)
-        self.lifecycle = self._binder.bind(ServerMachine)()
-        self._house: _House | None = None
-        self._steps: dict[ServerState, Callable[[_House], None]] = {
-            ServerState.SERVING: self._while_serving,
-            ServerState.DRAINING: self._while_draining,
-            ServerState.CUTTING: self._while_cutting,
-        }
+        assert self._system.ledger is not None
+        self._recording = Recording(
+            self._system, self.config, self._clock, lambda: known(self._house)
+        )
+        # A trace is held against counts of all arrows, which are taken beside it.
+        counted = self._system.arrows if self.config.trace or self.config.observed else ()
+        self._ledger = Ledger(self._system.ledger, counted)
+        self._binder = ground.binder(
+            self._system,
+            engine=self.config.engine,
+            hook=hook,
+            tallies=self._ledger.tallies,
+            log=self._recording.log,
+        )
+        self.lifecycle = self._binder.bind(Lifecycle)(lambda: self.account.imbalance == 0)
+        self.readiness = self._binder.bind(ReadinessMachine)()
+        self._closed: Account | None = None
+        self._house: House | None = None
+        self._observer = Observer(
+            system=self._system,
+            config=self.config,
+            clock=self._clock,
+            ledger=self._ledger,
+            lifecycle=self.lifecycle,
+            readiness=self.readiness,
+            hub=self.events,
+            house=lambda: self._house,
+            account=lambda: self.account,
+            url=lambda: self.url if self._house else "",
+            meter=Meter(ground.threading),
+            began=self._clock.monotonic(),
+        )
+        # Pages with a listener of their own are another server's, which has a hub of its own.
+        hub = self.events if self.config.ops_bind in ("", "off") else make_hub(self.config)
+        self._feed = Feed(self._observer, hub, self._clock)
+        self._operating = Operating(
+            self.config,
+            self._observer,
+            self._feed,
+            self,
+            make=partial(Server, clock=self._clock, events=hub, ground=ground),
+            threading=ground.threading,
+        )
 
     # --- the outside ------------------------------------------------------------------------
 
@@ -130,17 +143,53 @@ class Server:
         host, port = self.address
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
+    @property
+    def ops_url(self) -> str | None:
+        """The root of the operator's pages, where they have a listener of their own."""
+        return self._operating.url
+
+    @property
+    def ready(self) -> bool:
+        """Whether more work should be sent here: for health checks. Any thread may ask."""
+        return self.readiness.state is ReadinessState.READY
+
+    @property
+    def account(self) -> Account:
+        """The ledger: what became of every request accepted so far. Any thread may ask.
+
+        While the server works, a request may change its state between two glances at it: then the
+        open ones are counted again, and under a load that never rests they are inferred.
+        """
+        if self._closed is not None:
+            return self._closed
+        connections = () if self._house is None else self._house.reactor.connections.values()
+        return self._ledger.live(connections)
+
+    @property
+    def held_bytes(self) -> tuple[int, int]:
+        """How much content is kept now for all connections: in memory, and in files."""
+        reservoir = None if self._house is None else self._house.reservoir
+        if reservoir is None:
+            return (0, 0)
+        return (reservoir.memory.held_bytes, reservoir.file.held_bytes)
+
+    def snapshot(self) -> Snapshot:
+        """What the server is now, for whoever operates it. Any thread may ask."""
+        return self._observer.snapshot()
+
     def start(self) -> None:
         """Bind, start the threads, and serve. Raises StartError, ConfigError or SealError."""
         try:
+            self._operating.open()
+            self._recording.open()
             self._house = house = self._build()
             house.pool.start(self.config.threads)
-            house.thread = threading.Thread(
+            house.thread = self._ground.threading.Thread(
                 target=lambda: self._react(house), name="reactor", daemon=True
             )
             house.thread.start()
         except (InterlockError, StateMachineError):
-            self.lifecycle.start_failed()
+            self._fail()
             raise
         except RuntimeError as error:
             assert self._house is not None
@@ -148,24 +197,74 @@ class Server:
             self._house.reactor.close_listener()
             self._house.pool.join()
             self._house.give_back()
-            self.lifecycle.start_failed()
+            self._fail()
             raise StartError(f"cannot start a thread: {error}") from None
         self.lifecycle.started()
-        house.gate.release()
+        self.readiness.opened()
+        self.events.open(house.reactor.wake)
+        house.open_gate()
+
+    def _fail(self) -> None:
+        self._operating.close()
+        self.lifecycle.start_failed()
+        self.readiness.withdrawn()
+        self._recording.close("the start failed", None, None)
 
     def request_stop(self) -> None:
         """Drain and stop; asked a second time, cut off what is left."""
         self._mailbox.put(Note.STOP)
+
+    def request_dump(self) -> None:
+        """Have the flight recorder write down what it has, within a quarter of a second."""
+        self._mailbox.put(Note.DUMP)
+
+    def request_reopen(self) -> None:
+        """Have the log files opened again by their names, within a quarter of a second: whoever
+        rotates them has moved them away. May be called from signal handlers, too.
+        """
+        self._mailbox.put(Note.REOPEN)
+
+    def dump(self, reason: str) -> Path | None:
+        """The same on the calling thread; returns the file, None if nothing was written."""
+        return self._recording.dump(reason)
+
+    def resize(self, threads: int) -> bool:
+        """Have so many workers, one or more, from now on. False: the server is about to stop, or is
+        not started. Any thread may ask.
+        """
+        return self._house is not None and resize(self._house.pool, threads)
 
     def run(self) -> int:
         """Supervise until the server has stopped, and return the exit status."""
         house = self._house
         if house is None:
             raise StartError("the server has not been started")
-        while self.lifecycle.state not in FINAL:
-            self._steps[self.lifecycle.state](house)
+        watch = Watch(
+            config=self.config,
+            clock=self._clock,
+            mailbox=self._mailbox,
+            lifecycle=self.lifecycle,
+            readiness=self.readiness,
+            ledger=self._ledger,
+            dump=self._recording.dump,
+            tick=self._feed.tick,
+        )
+        supervisor = Supervisor(watch, house)
+        final = supervisor.run()
+        self._feed.tick()
+        self.events.close()
+        self._closed = self._closed or supervisor.close_account()
         house.close()
-        return EXIT_STATUS[self.lifecycle.state]
+        self._end_recording(house, final)
+        self._operating.close()
+        return EXIT_STATUS[final]
+
+    def _end_recording(self, house: House, final: ServerState) -> None:
+        taken = living = None
+        # While a worker is stuck in a handler, what is counted and who lives may still change.
+        if self.config.trace and house.is_still():
+            taken, living = self._ledger.taken(), house.living()
+        self._recording.close(f"{final.name}: {self._closed}", taken, living)
 
     def stop(self) -> int:
         """Drain and stop, and return the exit status."""
@@ -184,122 +283,57 @@ class Server:
     ) -> None:
         self.stop()
 
-    # --- the ladder down, one step a state --------------------------------------------------
-
-    def _while_serving(self, house: _House) -> None:
-        note = self._next_note(math.inf)
-        if note is Note.STOP:
-            self.lifecycle.stop_requested()
-            house.drain_until = self._clock.monotonic() + self.config.drain_seconds_max
-            LOG.info("draining: %d connections are open", len(house.reactor.connections))
-            house.reactor.ask(house.reactor.drain)
-        elif note is Note.REACTOR_DIED:
-            self.lifecycle.reactor_died()
-            self._cut_without_reactor(house)
-
-    def _while_draining(self, house: _House) -> None:
-        note = self._next_note(house.drain_until)
-        if note is Note.STOP:
-            LOG.warning("a second stop was requested: cutting off what is left")
-            self.lifecycle.force_requested()
-            self._cut(house)
-        elif note is Note.REACTOR_DIED:
-            self.lifecycle.reactor_died()
-            self._cut_without_reactor(house)
-        elif note is Note.EMPTY and self._pool_has_ended(house, house.drain_until):
-            self.lifecycle.drained()
-        else:
-            LOG.warning("the drain has lasted %g seconds: cutting", self.config.drain_seconds_max)
-            self.lifecycle.drain_seconds_passed()
-            self._cut(house)
-
-    def _while_cutting(self, house: _House) -> None:
-        until = self._clock.monotonic() + self.config.cut_seconds_max
-        if not self._pool_has_ended(house, until):
-            LOG.warning("stopped while a handler was still running")
-        self.lifecycle.cut()
-
-    def _cut(self, house: _House) -> None:
-        """Let the reactor close what it owns, and wait until it has."""
-
-        def cut() -> None:
-            house.reactor.cut()
-            self._mailbox.put(Note.CUT)
-
-        house.reactor.ask(cut)
-        turn_ends = self._clock.monotonic() + TURN_SECONDS_MAX
-        while (note := self._next_note(turn_ends)) is not None:
-            if note is Note.REACTOR_DIED:
-                self._cut_without_reactor(house)
-            if note in (Note.CUT, Note.REACTOR_DIED):
-                return
-
-    def _cut_without_reactor(self, house: _House) -> None:
-        """The reactor's thread has left its loop and waits at the gate: act in its place."""
-        house.reactor.cut()
-        house.gate.release()
-
-    def _pool_has_ended(self, house: _House, until: float) -> bool:
-        house.pool.drain()
-        return house.pool.join(max(0.0, until - self._clock.monotonic()))
-
-    def _next_note(self, until: float) -> Note | None:
-        """The next note, or None when the time is over."""
-        left = max(0.0, until - self._clock.monotonic())
-        while True:
-            step = min(left, SIGNAL_SECONDS_MAX)
-            try:
-                return self._mailbox.get(timeout=step)
-            except queue.Empty:
-                left -= step
-                if left <= 0:
-                    return None
-
     # --- the reactor's thread ---------------------------------------------------------------
 
-    def _react(self, house: _House) -> None:
-        house.gate.acquire()
+    def _react(self, house: House) -> None:
+        house.wait_at_gate()
+        baton = house.baton
         try:
             house.reactor.open()
             # A handler that outlasts a forced stop still owns its connection: the reactor stays to
             # close it. The thread keeps no process alive.
             while self.lifecycle.state not in FINAL or house.reactor.connections:
-                house.reactor.poll_once()
+                baton.turn()
         except BaseException:
+            baton.drop()
             LOG.critical("the reactor died", exc_info=True)
+            self._recording.dump("the reactor died")
             self._mailbox.put(Note.REACTOR_DIED)
-            house.gate.acquire()
+            house.wait_at_gate()
         # Workers that outlast a forced stop hand their connections back before they end.
         house.pool.join()
         house.give_back()
 
     # --- composition ------------------------------------------------------------------------
 
-    def _build(self) -> _House:
-        config, clock, bind_type = self.config, self._clock, self._binder.bind
-        handler = self._handler or handler_of(config, clock)
+    def _build(self) -> House:
+        config, clock, ground, bind_type = self.config, self._clock, self._ground, self._binder.bind
+        handler = self._handler or handler_of(config, clock, self.events)
         access_log = open_access_log(config, clock)
         try:
-            listening = bind(config.host, config.port, config.backlog)
-            poller = _poller_or_close(listening)
+            listening = ground.listen(config.host, config.port, config.backlog)
+            poller = poller_or_close(ground, listening)
         except StartError:
             if access_log is not None:
                 access_log.close()
             raise
-        listener = bind_type(Listener)(listening)
-        pool = bind_type(Pool)(
-            self._binder, queue_jobs_max=config.queue_jobs_max, prefix="worker", daemon=True
-        )
+        listener = bind_type(Listener)(listening, ground.transport)
+        handler = self._operating.before(handler, listener.address[0])
+        pool = make_pool(config, self._binder, ground, self._recording.dump)
         responder = Responder(
             bind_type(ResponseWriter),
             clock=clock,
             lifecycle=self.lifecycle,
             error_page=error_response,
             access_log=access_log,
+            meter=self._observer.meter if config.observed else None,
         )
         exchange_type, chunked_type = bind_type(Exchange), bind_type(ChunkedReader)
+        # Shared by all connections, so that what one client sends again and again is read once.
+        whole_head = kept_heads(config)
         reader_type, connection_type = bind_type(RequestReader), bind_type(Connection)
-        pipe_type = bind_type(Pipe)
+        pipe_type, subscription_type = bind_type(Pipe), bind_type(Subscription)
+        reservoir = reservoir_of(config, pool.threading)
         rooms = Rooms(
             config=config,
             clock=clock,
@@ -310,88 +344,35 @@ class Server:
             makers=Makers(
                 connection=lambda transport: connection_type(
                     transport,
-                    reader_type(config, chunked_type),
-                    Intake(config.body_memory_bytes_max),
+                    reader_type(config, chunked_type, whole_head),
+                    Intake(config.body_memory_bytes_max, reservoir, ground.files),
                 ),
                 pipe=lambda: pipe_type(
                     pool.threading,
+                    reservoir,
                     memory_bytes_max=config.relay_memory_bytes_max,
                     file_bytes_max=config.relay_file_bytes_max,
+                    files=ground.files,
                 ),
-                exchange=lambda connection: exchange_type(connection, desk),
+                exchange=noted(self._recording.log, lambda one: exchange_type(one, desk)),
+                subscription=lambda events: subscription_type(
+                    events.channels,
+                    policy=events.policy,
+                    after=events.after,
+                    gaps_max=config.event_gaps_max,
+                ),
             ),
             patience=patience(self._system, config),
             lifecycle=self.lifecycle,
+            reservoir=reservoir,
+            hub=self.events,
+            alarm=self._recording.dump,
+            watch=self._feed.channel,
         )
         reactor = Reactor(rooms, emptied=lambda: self._mailbox.put(Note.EMPTY))
         desk = Desk(handler, rooms, reactor)
-        return _House(listener, pool, reactor, access_log)
-
-
-class _House:
-    """The rooms of a server that has been built.
-
-    `drain_until` is a time of the monotonic clock. `gate` holds the reactor's thread before its
-    loop, and after the loop has died, until the supervisor lets it pass.
-    """
-
-    def __init__(
-        self, listener: Listener, pool: Pool, reactor: Reactor, access_log: AccessLog | None
-    ) -> None:
-        self.listener = listener
-        self.pool = pool
-        self.reactor = reactor
-        self.access_log = access_log
-        self.thread = threading.Thread(name="reactor", daemon=True)
-        self.gate = threading.Semaphore(0)
-        self.drain_until = 0.0
-
-    def close(self) -> None:
-        """The supervisor has come to a final state: let the reactor see it, and wait for its end.
-
-        A worker that still runs will hand its connection back one day, and is not waited for.
-        """
-        self.reactor.ask(lambda: None)
-        # If the loop has died since the last note was read, nobody else will let its thread pass.
-        self.gate.release()
-        if self.pool.state is PoolState.STOPPED:
-            self.thread.join()
-
-    def give_back(self) -> None:
-        """On the reactor's thread: close all that is left, when no worker will hand back more."""
-        self.reactor.close()
-        if self.access_log is not None:
-            self.access_log.close()
-
-
-def _poller_or_close(listening: socket.socket) -> Poller:
-    """The selector. Raises StartError, with the socket closed, if the system has none to give."""
-    try:
-        return best_poller()
-    except OSError as error:
-        listening.close()
-        raise StartError(f"cannot watch connections: {error.strerror}") from None
-
-
-@functools.cache
-def sound_system() -> System:
-    """The spec that belongs to this code. Raises SpecError unless every check passes."""
-    system = load_system()
-    limits = {one.name for one in dataclasses.fields(Config)}
-    for finding in check(system, limits=limits):
-        raise SpecError(finding.file, finding.place, finding.says)
-    return system
-
-
-def patience(system: System, config: Config) -> Patience:
-    """The limits that the spec's deadlines name, by state."""
-
-    def seconds(machine: str) -> Iterator[tuple[str, float]]:
-        for name, state in system.machines[machine].states.items():
-            if state.deadline is not None:
-                yield name, getattr(config, state.deadline)
-
-    return Patience(
-        connection={ConnectionState[name]: limit for name, limit in seconds("connection")},
-        request={RequestState[name]: limit for name, limit in seconds("request")},
-    )
+        mark, now = self._recording.mark, clock.monotonic
+        pool.baton = baton = bind_type(Baton)(pool, reactor, now=now, after_turn=mark)
+        house = House(listener, pool, reactor, access_log, ground.threading, reservoir)
+        house.baton = baton
+        return house

@@ -18,6 +18,7 @@ from statemachine.errors import (
 from statemachine.loader import load_machine, load_system, spec_folder
 from statemachine.machine import Binder, Engine, Hook
 from statemachine.model import Arrow, MachineSpec, Model, State, System
+from statemachine.model import Ledger as LedgerSpec
 
 __all__ = [
     "Arrow",
@@ -27,6 +28,7 @@ __all__ = [
     "GuardRefused",
     "Hook",
     "IllegalEvent",
+    "LedgerSpec",
     "MachineSpec",
     "Model",
     "SealError",

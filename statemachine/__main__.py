@@ -1,13 +1,14 @@
-"""`python -m statemachine`: check the spec, generate the typed classes, draw the diagrams."""
+"""`python -m statemachine`: check, explore and prove the spec, generate, draw, judge traces."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from statemachine import diagrams, generate
+from statemachine import diagrams, exploring, generate, proving, replaying, spin
 from statemachine.checks import check
 from statemachine.errors import StateMachineError
 from statemachine.loader import load_system, spec_folder
@@ -28,8 +29,17 @@ examples:
   python -m statemachine draw                redraw docs/states/*.md and html/diagrams/*.svg
                                              (needs graphviz for SVG)
   python -m statemachine draw --check        exit 1 if a drawing is out of date (needs nothing)
+  python -m statemachine replay FILE         does this trace of a server keep to the spec?
+  python -m statemachine replay --to-json FILE    the same trace, a JSON object a line
+  python -m statemachine explore             every state of the composed system, for small bounds
+  python -m statemachine explore --bounds deep --svg fault.svg
+                                             for larger ones; a counterexample is drawn
+  python -m statemachine prove               the same properties for any number of objects, by
+                                             induction (needs z3)
+  python -m statemachine spin --bounds quick_ends
+                                             the same by SPIN (needs spin and gcc)
 
-exit status: 0 well, 1 something was found, 2 the command itself was wrong
+exit status: 0 well, 1 something was found, 2 the command itself was wrong, or a trace is unreadable
 """
 
 
@@ -46,6 +56,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(options.run(system, options))
     except StateMachineError as error:
         print(f"statemachine: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # Whoever reads has seen enough. Python would flush the rest at its end, and say that it
+        # cannot.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 
@@ -78,6 +93,38 @@ def _parser() -> argparse.ArgumentParser:
             "--check", action="store_true", help="write nothing; exit 1 if a file is out of date"
         )
         one.set_defaults(run=run)
+    one = commands.add_parser(
+        "replay",
+        parents=[shared],
+        help="hold traces of a server against the spec",
+        description="Hold traces, written by python -m server --trace FILE or dumped by its flight "
+        "recorder, against the spec. Exit status: 0 all are legal, 1 one is not, 2 one is damaged.",
+    )
+    replaying.add_arguments(one)
+    one.set_defaults(run=replaying.run)
+    one = commands.add_parser(
+        "explore",
+        parents=[shared],
+        help="visit every state of the composed system, and judge the properties",
+    )
+    exploring.add_options(one)
+    one.set_defaults(run=exploring.run)
+    one = commands.add_parser(
+        "prove", parents=[shared], help="prove the properties for any number of objects"
+    )
+    proving.add_options(one)
+    one.set_defaults(run=proving.run)
+    one = commands.add_parser(
+        "promela", parents=[shared], help="print the composed system in Promela, for SPIN"
+    )
+    spin.add_options(one)
+    one.add_argument("--ends", action="store_true", help="the model for what comes in the end")
+    one.set_defaults(run=spin.write)
+    one = commands.add_parser(
+        "spin", parents=[shared], help="let SPIN judge the composed system, and compare"
+    )
+    spin.add_options(one)
+    one.set_defaults(run=spin.run)
     return parser
 
 

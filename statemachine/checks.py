@@ -11,20 +11,21 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import combinations
 
+from statemachine.composition_checks import composition_reports
 from statemachine.model import (
     Arrow,
     Equal,
     LeadsTo,
+    Ledger,
     MachineSpec,
     NeverTogether,
-    Place,
-    Property,
     Sometimes,
     State,
     System,
 )
+from statemachine.projection import places_of
 
-OUTSIDE = frozenset({"peer", "kernel"})
+OUTSIDE = frozenset({"peer", "kernel", "handler"})
 """Whom no machine of ours drives: to wait for them takes a deadline."""
 
 DRIVERS = frozenset({"main", "reactor", "lock", "owner"})
@@ -47,8 +48,8 @@ class Finding:
 def check(system: System, *, limits: AbstractSet[str] | None = None) -> list[Finding]:
     """Every finding of every check, in a stable order; none for a sound spec.
 
-    `limits` are the names of the limits that the deadlines must resolve to, where the caller knows
-    them.
+    `limits` are the names of the limits that deadlines and rates must resolve to, where the caller
+    knows them.
     """
     findings = [finding for one in CHECKS for finding in one(system)]
     if limits is not None:
@@ -140,13 +141,12 @@ def _wait_faults(system: System, machine: MachineSpec, state: State) -> Iterator
     if state.waits_for in OUTSIDE and not bounded:
         yield f"waits for the {state.waits_for} without a deadline"
     if state.waits_for and state.waits_for not in OUTSIDE | system.machines.keys() | {"reactor"}:
-        yield f"waits for '{state.waits_for}', expected the peer, the kernel or a machine"
+        yield f"waits for '{state.waits_for}', expected {', '.join(sorted(OUTSIDE))} or a machine"
     if state.waits_for and state.name in machine.final:
         yield "is final and waits for somebody"
     if bounded and not state.waits_for:
         yield "has a deadline and waits for nobody"
-    if state.deadline and state.deadline not in system.vocabulary.deadlines:
-        yield f"deadline '{state.deadline}' is not in the vocabulary"
+    yield from _limit_faults(system, state)
     if state.deadline_of and not _all_waits_bounded(system, state.deadline_of):
         yield f"takes its deadline from '{state.deadline_of}', which is no machine that has them"
     if bounded and not state.then and state.owner not in system.machines:
@@ -155,11 +155,21 @@ def _wait_faults(system: System, machine: MachineSpec, state: State) -> Iterator
         yield f"its deadline fires '{state.then}', and no row leaves it on that event"
 
 
+def _limit_faults(system: System, state: State) -> Iterator[str]:
+    if state.deadline and state.deadline not in system.vocabulary.deadlines:
+        yield f"deadline '{state.deadline}' is not in the vocabulary"
+    if state.rate and state.rate not in system.vocabulary.rates:
+        yield f"rate '{state.rate}' is not in the vocabulary"
+    if state.rate and not state.deadline:
+        yield "has a rate and no deadline that it could move"
+
+
 def _all_waits_bounded(system: System, name: str) -> bool:
+    """Whether the machine has waits for the outside, each with a limit of its own."""
     machine = system.machines.get(name)
-    return machine is not None and all(
-        state.deadline for state in machine.states.values() if state.waits_for in OUTSIDE
-    )
+    states = machine.states.values() if machine else ()
+    limits = [state.deadline for state in states if state.waits_for in OUTSIDE]
+    return bool(limits) and all(limits)
 
 
 def _owners(system: System) -> Iterator[Finding]:
@@ -196,9 +206,11 @@ def _words(system: System) -> Iterator[Finding]:
                 yield Finding(machine.file, place, f"'{name}' is not in the vocabulary's {kind}")
             elif word.machine != machine.name:
                 yield Finding(machine.file, place, f"'{name}' is a word of machine {word.machine}")
-    deadlines = {s.deadline for m in system.machines.values() for s in m.states.values()}
+    states = [state for m in system.machines.values() for state in m.states.values()]
+    limits = {limit for state in states for limit in (state.deadline, state.rate)}
     known = {*vocabulary.guards, *vocabulary.effects, *vocabulary.conditions}
-    for name in sorted(known - used) + sorted(vocabulary.deadlines.keys() - deadlines):
+    unused = {*vocabulary.deadlines, *vocabulary.rates} - limits
+    for name in sorted(known - used) + sorted(unused):
         yield Finding("vocabulary.toml", name, "no row and no state uses it")
 
 
@@ -244,7 +256,7 @@ def _joints(system: System) -> Iterator[Finding]:
 
 def _properties(system: System) -> Iterator[Finding]:
     for one in system.properties:
-        for place in _places(one):
+        for place in places_of(one) if isinstance(one, Equal | NeverTogether | LeadsTo) else ():
             machine = system.machines.get(place.machine)
             if machine is None or place.state not in machine.states:
                 yield Finding("system.toml", f"row {one.id}", f"no machine has the state {place}")
@@ -265,20 +277,70 @@ def _leads_nowhere(system: System, one: LeadsTo) -> Iterator[Finding]:
             yield Finding("system.toml", f"row {one.id}", f"{one.source} cannot come to {target}")
 
 
-def _places(one: Property) -> tuple[Place, ...]:
-    if isinstance(one, Equal):
-        return one.left + one.right
-    if isinstance(one, NeverTogether):
-        return one.places
-    if isinstance(one, LeadsTo):
-        return (one.source, *one.targets)
-    return ()
+def _ledger(system: System) -> Iterator[Finding]:
+    """The ledger balances by construction.
+
+    Each arrow that gives its object an open entry is listed as accepted, each that takes the entry
+    away is listed under one term, and no other is listed. So, whatever way an object goes, what was
+    accepted is what was settled and what is open.
+    """
+    ledger = system.ledger
+    if ledger is None:
+        return
+    machine = system.machines.get(ledger.machine)
+    if machine is None:
+        yield Finding("system.toml", "ledger", f"no machine is called '{ledger.machine}'")
+        return
+    for says in _ledger_faults(ledger, machine):
+        yield Finding("system.toml", "ledger", says)
+    for arrow in machine.arrows:
+        for says in _entry_faults(ledger, arrow):
+            yield Finding("system.toml", f"ledger, row {arrow.id}", says)
+
+
+def _ledger_faults(ledger: Ledger, machine: MachineSpec) -> Iterator[str]:
+    own = {arrow.id for arrow in machine.arrows}
+    yield from (
+        f"no state of {machine.name} is called {name}"
+        for name in ledger.open
+        if name not in machine.states
+    )
+    yield from (
+        f"no arrow of {machine.name} has the id {name}" for name in ledger.arrows if name not in own
+    )
+    if machine.initial in ledger.open:
+        yield f"an object begins in {machine.initial}, with an open entry that nobody accepted"
+    for name in machine.final:
+        if name in ledger.open:
+            yield f"an object ends in {name}, with an open entry that nothing will settle"
+
+
+def _entry_faults(ledger: Ledger, arrow: Arrow) -> Iterator[str]:
+    was, will_be = arrow.source in ledger.open, arrow.target in ledger.open
+    opens, closes = will_be and not was, was and not will_be
+    accepted = ledger.accepted.count(arrow.id)
+    terms = [term for term, arrows in ledger.settled.items() for one in arrows if one == arrow.id]
+    if opens and accepted != 1:
+        yield f"opens an entry, and is listed {accepted} times as accepted, expected once"
+    if accepted and not opens:
+        yield "is listed as accepted, and opens no entry"
+    if closes and len(terms) != 1:
+        yield f"closes an entry, and is listed under {' and '.join(terms) or 'no term'}"
+    if terms and not closes:
+        yield f"is listed under {' and '.join(terms)}, and closes no entry"
+
+
+def _composition(system: System) -> Iterator[Finding]:
+    """What `composition_checks` has to say."""
+    return (Finding(*report) for report in composition_reports(system))
 
 
 def _unknown_limits(system: System, limits: AbstractSet[str]) -> Iterator[Finding]:
-    for name in system.vocabulary.deadlines:
+    words = system.vocabulary
+    named = [("deadline", name) for name in words.deadlines] + [("rate", n) for n in words.rates]
+    for kind, name in named:
         if name not in limits:
-            yield Finding("vocabulary.toml", f"deadline {name}", "Config has no limit of that name")
+            yield Finding("vocabulary.toml", f"{kind} {name}", "Config has no limit of that name")
 
 
 def _closure(start: AbstractSet[str], edges: Iterable[tuple[str, str]]) -> set[str]:
@@ -303,4 +365,6 @@ CHECKS: tuple[Callable[[System], Iterator[Finding]], ...] = (
     _methods,
     _joints,
     _properties,
+    _ledger,
+    _composition,
 )

@@ -1,4 +1,5 @@
-"""Draws the spec: Mermaid pages in docs/states/, SVGs in html/diagrams/.
+"""Draws the spec: Mermaid pages in docs/states/, SVGs in html/diagrams/, and for the dashboard in
+html/diagrams/live/.
 
 The pages need nothing but this code. The SVGs are laid out by graphviz, and carry seals, so that
 whether they are current can be told without it.
@@ -17,6 +18,7 @@ from statemachine.model import System
 
 PAGES: Final = "docs/states"
 PICTURES: Final = "html/diagrams"
+LIVE: Final = "html/diagrams/live"
 LAYOUT_SECONDS_MAX: Final = 60
 
 
@@ -39,6 +41,7 @@ def drawings(system: System) -> dict[str, svg.Drawing]:
     return {
         f"{PICTURES}/system.svg": dot.system_drawing(system),
         **{f"{PICTURES}/{name}.svg": dot.machine_drawing(m, system) for name, m in machines},
+        **{f"{LIVE}/{name}.svg": dot.live_drawing(m, system) for name, m in machines},
     }
 
 
@@ -55,7 +58,7 @@ def stale(system: System, root: Path | None = None) -> list[str]:
         for name, drawing in wanted_drawings.items()
         if not svg.is_current(_text(root / name), drawing)
     ]
-    present = [*(root / PAGES).glob("*.md"), *(root / PICTURES).glob("*.svg")]
+    present = [*(root / PAGES).glob("*.md"), *(root / PICTURES).rglob("*.svg")]
     found = {path.relative_to(root).as_posix() for path in present}
     return sorted({*names, *(found - wanted_pages.keys() - wanted_drawings.keys())})
 

@@ -15,14 +15,21 @@ HEAD: Final = [
     '  edge [fontname="Arial", fontsize=11, arrowsize=0.7];',
 ]
 
+INDENT: Final = "&#160;" * 4
+
 
 def machine_drawing(spec: MachineSpec, system: System) -> Drawing:
-    """The diagram of one machine: each state a node, each row of its table an arrow."""
+    """The diagram of one machine: each state a node, each row of its table an arrow.
+
+    Rows between the same two states share one line, which has a label for each: a machine with
+    many ways to end stays readable. The world's doing has a line of its own, which is dashed.
+    """
+    ways = _ways(spec)
     lines = [f"digraph {quoted(spec.name)} {{", "  rankdir=TB; nodesep=0.1; ranksep=0.45;", *HEAD]
     lines.append('  start [id="start", class="start", shape=point, width=0.12];')
     lines += [_node(spec, state) for state in spec.states.values()]
     lines.append(f'  start -> {quoted(spec.initial)} [id="initial"];')
-    lines += [_edge(arrow) for arrow in spec.arrows]
+    lines += [_way(arrows) for arrows in ways]
     lines.append("}")
     return Drawing(
         title=f"The state machine {spec.name}",
@@ -31,6 +38,35 @@ def machine_drawing(spec: MachineSpec, system: System) -> Drawing:
         hints={
             **{f"state-{s.name}": state_hint(s, system) for s in spec.states.values()},
             **{f"arrow-{a.id}": arrow_hint(a) for a in spec.arrows},
+            **{_way_id(arrows): "\n".join(map(arrow_hint, arrows)) for arrows in ways},
+            "initial": f"Begins in {spec.initial}.",
+        },
+        legend=_legend(spec),
+    )
+
+
+def live_drawing(spec: MachineSpec, system: System) -> Drawing:
+    """The diagram of one machine as the dashboard shows it: no words but the states' names, each
+    with a free line beneath for the number that is in it, so that all fits beside the instruments.
+    """
+    ways = _ways(spec)
+    lines = [f"digraph {quoted(spec.name)} {{", "  rankdir=TB; nodesep=0.3; ranksep=0.4;", *HEAD]
+    lines.append('  node [fontsize=15, margin="0.14,0.05", width=1.5, height=0.62];')
+    lines.append('  start [id="start", class="start", shape=point, width=0.12, height=0.12];')
+    for state in spec.states.values():
+        # An empty row of a label has the height of its font, and no width.
+        label = f'<b>{escape(state.name)}</b><br/><font point-size="17">&#160;</font>'
+        lines.append(_box(spec, state, label))
+    lines.append(f'  start -> {quoted(spec.initial)} [id="initial"];')
+    lines += [_line(arrows) + "];" for arrows in ways]
+    lines.append("}")
+    return Drawing(
+        title=f"The state machine {spec.name}",
+        description=f"{spec.means} {len(spec.states)} states, {len(spec.arrows)} arrows.",
+        dot="\n".join(lines) + "\n",
+        hints={
+            **{f"state-{s.name}": state_hint(s, system) for s in spec.states.values()},
+            **{_way_id(arrows): "\n".join(map(arrow_hint, arrows)) for arrows in ways},
             "initial": f"Begins in {spec.initial}.",
         },
         legend=_legend(spec),
@@ -47,6 +83,9 @@ def state_hint(state: State, system: System) -> str:
     if state.deadline:
         means = system.vocabulary.deadlines.get(state.deadline, "")
         text += f" At most {state.deadline}: {means}"
+    if state.rate:
+        means = system.vocabulary.rates.get(state.rate, "")
+        text += f" Moved by {state.rate}: {means}"
     if state.deadline_of:
         text += f" Its deadline is that of the {state.deadline_of}."
     return text
@@ -67,6 +106,10 @@ def _node(spec: MachineSpec, state: State) -> str:
     limit = state.deadline or (f"the {state.deadline_of}'s" if state.deadline_of else None)
     if limit:
         label += f'<br/><font point-size="10">≤ {escape(limit)}</font>'
+    return _box(spec, state, label)
+
+
+def _box(spec: MachineSpec, state: State, label: str) -> str:
     classes = ["state", f"owner-{room(state.owner)}"]
     rim = ""
     if state.name == spec.initial:
@@ -80,21 +123,54 @@ def _node(spec: MachineSpec, state: State) -> str:
     )
 
 
-def _edge(arrow: Arrow) -> str:
-    parts = [f"<b>{arrow.id}&#160;</b>{escape(arrow.event)}"]
-    if arrow.when:
-        parts.append(f"[{escape(arrow.when)}]")
-    if arrow.unless:
-        parts.append(f"[not {escape(arrow.unless)}]")
-    if arrow.do:
-        parts.append(f"/ {escape(arrow.do)}")
-    # The blank in front keeps the words off the arrow's own line.
-    label = "".join(f'&#160;{part}&#160;<br align="left"/>' for part in parts)
-    kind = "arrow environment" if arrow.environment else "arrow"
+def _ways(spec: MachineSpec) -> list[tuple[Arrow, ...]]:
+    """The arrows that share a line, in the order of the table."""
+    ways: dict[tuple[str, str, bool], list[Arrow]] = {}
+    for arrow in spec.arrows:
+        ways.setdefault((arrow.source, arrow.target, arrow.environment), []).append(arrow)
+    return [tuple(arrows) for arrows in ways.values()]
+
+
+def _way_id(arrows: tuple[Arrow, ...]) -> str:
+    """One arrow's line is the arrow; of a line that several share, each label is one."""
+    return ("way-" if arrows[1:] else "arrow-") + "-".join(arrow.id for arrow in arrows)
+
+
+def _way(arrows: tuple[Arrow, ...]) -> str:
+    first = arrows[0]
+    label = _label(first)
+    if arrows[1:]:
+        # Only with a link does graphviz write a row's id down; `svg.dress` takes the link away.
+        rows = (
+            f'<tr><td align="left" balign="left" id="arrow-{a.id}" href="-">{_label(a)}</td></tr>'
+            for a in arrows
+        )
+        plain = 'border="0" cellborder="0" cellspacing="0" cellpadding="0"'
+        label = f"<table {plain}>{''.join(rows)}</table>"
+    return _line(arrows) + f", label=<{label}>];"
+
+
+def _line(arrows: tuple[Arrow, ...]) -> str:
+    """A line of the DOT language but for its label and its end."""
+    first = arrows[0]
+    kind = "arrow environment" if first.environment else "arrow"
     return (
-        f"  {quoted(arrow.source)} -> {quoted(arrow.target)} "
-        f'[id="arrow-{arrow.id}", class="{kind}", label=<{label}>];'
+        f"  {quoted(first.source)} -> {quoted(first.target)} "
+        f'[id="{_way_id(arrows)}", class="{kind}"'
     )
+
+
+def _label(arrow: Arrow) -> str:
+    # The blank in front keeps the words off the arrow's own line; more of them set what belongs to
+    # the event off from the next arrow's.
+    parts = [f"&#160;<b>{arrow.id}&#160;</b>{escape(arrow.event)}"]
+    if arrow.when:
+        parts.append(f"{INDENT}[{escape(arrow.when)}]")
+    if arrow.unless:
+        parts.append(f"{INDENT}[not {escape(arrow.unless)}]")
+    if arrow.do:
+        parts.append(f"{INDENT}/ {escape(arrow.do)}")
+    return "".join(f'{part}&#160;<br align="left"/>' for part in parts)
 
 
 def _legend(spec: MachineSpec) -> tuple[tuple[str, str], ...]:

@@ -75,7 +75,7 @@ def _module(spec: MachineSpec, system: System) -> str:
         "from typing import ClassVar",
         "",
         "from statemachine.errors import Unbound",
-        "from statemachine.model import Model",
+        "from statemachine.model import Model, next_birth",
         "",
         "",
         f"class {stem}State(enum.Enum):",
@@ -87,16 +87,20 @@ def _module(spec: MachineSpec, system: System) -> str:
         lines += _docstring(state.means, 4)
         lines.append("")
     lines += [
+        # There is one object a member. Enum's own is a function in Python, asked at each look-up.
+        "    __hash__ = object.__hash__",
+        "",
         "",
         f"class {stem}Machine(Model):",
         *_docstring(spec.means, 4),
         "",
-        '    __slots__ = ("state",)',
+        '    __slots__ = ("birth", "state")',
         f'    machine_name: ClassVar[str] = "{spec.name}"',
         f"    State: ClassVar[type[{stem}State]] = {stem}State",
         f"    state: {stem}State",
         "",
         "    def __init__(self) -> None:",
+        "        self.birth = next_birth()",
         f"        self.state = {stem}State.{spec.initial}",
     ]
     for event in spec.events:
@@ -153,7 +157,11 @@ def _marks(spec: MachineSpec, system: System) -> Iterator[str]:
     if names:
         yield ""
         yield "    declared_by_spec: ClassVar[frozenset[str]] = frozenset("
-        yield "        {" + ", ".join(f'"{name}"' for name in names) + "}"
+        row = "        {" + ", ".join(f'"{name}"' for name in names) + "}"
+        if len(row) <= WIDTH:
+            yield row
+        else:
+            yield from ("        {", *(f'            "{name}",' for name in names), "        }")
         yield "    )"
 
 

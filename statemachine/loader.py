@@ -6,21 +6,24 @@ names that must exist. What a well-formed spec may still get wrong is `checks`' 
 
 from __future__ import annotations
 
-import keyword
 import os
 import re
-import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from statemachine.composition_rows import conditions, effects, group, load_composition
 from statemachine.errors import SpecError
 from statemachine.model import (
     Arrow,
     Equal,
+    Given,
     Joint,
     LeadsTo,
+    Ledger,
     MachineSpec,
+    Moves,
     NeverTogether,
+    OneOwner,
     Place,
     Property,
     Sometimes,
@@ -29,14 +32,10 @@ from statemachine.model import (
     Vocabulary,
     Word,
 )
-
-Table = Mapping[str, object]
+from statemachine.rows import EVENT_NAME, Row, listed, read
 
 STATE_NAME = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*\Z")
-EVENT_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*\Z")
 ARROW_ID = re.compile(r"[A-Z]+[1-9][0-9]*\Z")
-TAKEN_NAMES = frozenset({"state", "machine_name", "declared_by_spec"})
-"""What a generated class has already: no event and no word may be called so."""
 
 MACHINE_KEYS = frozenset(
     {"name", "means", "initial", "final", "driven_by", "transitions", "states"}
@@ -45,10 +44,15 @@ ARROW_KEYS = frozenset(
     {"id", "from", "on", "to", "when", "unless", "do", "sync", "environment", "why"}
 )
 STATE_KEYS = frozenset(
-    {"means", "owner", "waits_for", "deadline", "deadline_of", "then", "requires", "forbids"}
+    {"means", "owner", "waits_for", "deadline", "rate", "deadline_of", "then"}
+    | {"requires", "forbids"}
 )
-WORD_KEYS = frozenset({"machine", "python", "means"})
-SYSTEM_KEYS = frozenset({"name", "machines", "joint", "properties", "bounds"})
+VOCABULARY_KEYS = frozenset({"guards", "effects", "conditions", "deadlines", "rates"})
+WORD_KEYS = frozenset({"machine", "python", "means", "model", "free"})
+SYSTEM_KEYS = frozenset({"name", "machines", "joint", "properties", "bounds", "ledger", "pinned"})
+LEDGER_KEYS = frozenset({"machine", "open", "accepted", "settled"})
+INVARIANTS_KEYS = frozenset({"invariants"})
+INVARIANT_KEYS = frozenset({"id", "english", "given", "hold"})
 JOINT_KEYS = frozenset({"id", "under", "arrows", "why"})
 
 
@@ -71,8 +75,8 @@ def load_system(folder: Path | str | None = None) -> System:
     Raises SpecError for a file that is missing, is not TOML, or breaks the spec language.
     """
     root = spec_folder() if folder is None else Path(folder)
-    top = _read(root / "system.toml")
-    row = _Row("system.toml", "", top)
+    top = read(root / "system.toml")
+    row = Row("system.toml", "", top)
     row.only(SYSTEM_KEYS)
     names = row.texts("machines")
     for name in names:
@@ -88,6 +92,7 @@ def load_system(folder: Path | str | None = None) -> System:
     properties = tuple(_property(r) for r in row.tables("properties"))
     _refuse_repeated("system.toml", "id", [(one.id, one.english) for one in properties])
     _refuse_repeated("system.toml", "id", [(one.id, one.why) for one in joints])
+    composition, invariants = root / "composition.toml", root / "invariants.toml"
     return System(
         name=row.text("name"),
         folder=str(root),
@@ -96,12 +101,28 @@ def load_system(folder: Path | str | None = None) -> System:
         joints=joints,
         properties=properties,
         bounds=_bounds(row.table("bounds")),
+        ledger=_ledger(row.table("ledger")) if "ledger" in row.data else None,
+        composition=load_composition(composition) if composition.exists() else None,
+        pinned=_numbers(row.table("pinned")) if "pinned" in row.data else {},
+        invariants=load_invariants(invariants) if invariants.exists() else (),
     )
+
+
+def load_invariants(path: Path) -> tuple[Given, ...]:
+    """Read the clauses that a proof needs beside the properties. Raises SpecError."""
+    top = Row(path.name, "", read(path))
+    top.only(INVARIANTS_KEYS)
+    rows = top.tables("invariants")
+    for row in rows:
+        row.only(INVARIANT_KEYS)
+    found = tuple(_given(row) for row in rows)
+    _refuse_repeated(path.name, "id", [(one.id, one.english) for one in found])
+    return found
 
 
 def load_machine(path: Path) -> MachineSpec:
     """Read one machine's file. Raises SpecError."""
-    top = _Row(path.name, "", _read(path))
+    top = Row(path.name, "", read(path))
     top.only(MACHINE_KEYS)
     name = top.text("name")
     if name != path.stem:
@@ -111,7 +132,7 @@ def load_machine(path: Path) -> MachineSpec:
     states = {r.place_name: _state(r) for r in top.table("states").children("state")}
     rows = [_arrow(r, name) for r in top.tables("transitions")]
     _refuse_repeated(path.name, "arrow id", [(arrow.id, arrow.event) for arrow in rows])
-    known = _listed(states)
+    known = listed(states)
     for arrow in rows:
         for key, value in (("from", arrow.source), ("to", arrow.target)):
             if value not in states:
@@ -136,92 +157,6 @@ def load_machine(path: Path) -> MachineSpec:
     )
 
 
-class _Row:
-    """One TOML table with its place in the file, so that every error can name it."""
-
-    def __init__(self, file: str, place: str, data: Table, place_name: str = "") -> None:
-        self.file = file
-        self.place = place
-        self.data = data
-        self.place_name = place_name
-
-    def error(self, expectation: str) -> SpecError:
-        return SpecError(self.file, self.place, expectation)
-
-    def only(self, allowed: frozenset[str]) -> None:
-        for key in self.data:
-            if key not in allowed:
-                raise self.error(f"unknown key '{key}', expected one of {_listed(allowed)}")
-
-    def text(self, key: str) -> str:
-        value = self.optional_text(key)
-        if value is None:
-            raise self.error(f"key '{key}' is missing, expected a text")
-        return value
-
-    def optional_text(self, key: str) -> str | None:
-        value = self.data.get(key)
-        if value is None:
-            return None
-        if not isinstance(value, str) or not value.strip():
-            raise self.error(f"'{key}' is {value!r}, expected a text that is not empty")
-        return value
-
-    def flag(self, key: str) -> bool:
-        value = self.data.get(key, False)
-        if not isinstance(value, bool):
-            raise self.error(f"'{key}' is {value!r}, expected true or false")
-        return value
-
-    def named(self, key: str, pattern: re.Pattern[str], form: str) -> str:
-        value = self.text(key)
-        if not pattern.match(value):
-            raise self.error(f"'{key}' is '{value}', expected {form}")
-        if keyword.iskeyword(value) or value in TAKEN_NAMES:
-            raise self.error(f"'{key}' is '{value}', expected a name that is not taken")
-        return value
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        value = self.data.get(key)
-        if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-            raise self.error(f"'{key}' is {value!r}, expected a list of texts")
-        return tuple(value)
-
-    def table(self, key: str) -> _Row:
-        value = self.data.get(key)
-        if not isinstance(value, dict):
-            raise self.error(f"'{key}' is {value!r}, expected a table")
-        return _Row(self.file, f"table {key}", value)
-
-    def tables(self, key: str) -> list[_Row]:
-        value = self.data.get(key)
-        if not isinstance(value, list) or not value or not all(isinstance(v, dict) for v in value):
-            raise self.error(f"'{key}' is missing or empty, expected a list of rows")
-        return [
-            _Row(self.file, f"row {entry.get('id', f'{number} of {key}')}", entry)
-            for number, entry in enumerate(value, 1)
-        ]
-
-    def children(self, kind: str) -> list[_Row]:
-        rows = []
-        for key, value in self.data.items():
-            if not isinstance(value, dict):
-                raise self.error(f"'{key}' is {value!r}, expected a table")
-            rows.append(_Row(self.file, f"{kind} {key}", value, key))
-        return rows
-
-
-def _read(path: Path) -> Table:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SpecError(path.name, "", f"no such file in {path.parent}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(path.name, "", f"cannot be read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise SpecError(path.name, "", f"not TOML: {error}") from None
-
-
 def _drawing(path: Path) -> str:
     """The comment that opens a file: the machine's drawing and its rules."""
     lines = []
@@ -232,7 +167,7 @@ def _drawing(path: Path) -> str:
     return "\n".join(lines)
 
 
-def _arrow(row: _Row, machine: str) -> Arrow:
+def _arrow(row: Row, machine: str) -> Arrow:
     row.only(ARROW_KEYS)
     return Arrow(
         id=row.named("id", ARROW_ID, "capital letters and a number, like W3"),
@@ -249,7 +184,7 @@ def _arrow(row: _Row, machine: str) -> Arrow:
     )
 
 
-def _state(row: _Row) -> State:
+def _state(row: Row) -> State:
     row.only(STATE_KEYS)
     if not STATE_NAME.match(row.place_name):
         raise row.error("a state's name is in UPPER_SNAKE_CASE")
@@ -259,6 +194,7 @@ def _state(row: _Row) -> State:
         owner=row.optional_text("owner"),
         waits_for=row.optional_text("waits_for"),
         deadline=row.optional_text("deadline"),
+        rate=row.optional_text("rate"),
         deadline_of=row.optional_text("deadline_of"),
         then=row.optional_text("then"),
         requires=row.optional_text("requires"),
@@ -267,21 +203,26 @@ def _state(row: _Row) -> State:
 
 
 def _vocabulary(path: Path) -> Vocabulary:
-    top = _Row(path.name, "", _read(path))
-    top.only(frozenset({"guards", "effects", "conditions", "deadlines"}))
-    deadlines = {}
-    for row in top.table("deadlines").children("deadline"):
-        row.only(frozenset({"means"}))
-        deadlines[row.place_name] = row.text("means")
+    top = Row(path.name, "", read(path))
+    top.only(VOCABULARY_KEYS)
     return Vocabulary(
         guards=_words(top, "guards"),
         effects=_words(top, "effects"),
         conditions=_words(top, "conditions"),
-        deadlines=deadlines,
+        deadlines=_limits(top.table("deadlines"), "deadline"),
+        rates=_limits(top.table("rates"), "rate") if "rates" in top.data else {},
     )
 
 
-def _words(top: _Row, kind: str) -> dict[str, Word]:
+def _limits(table: Row, kind: str) -> dict[str, str]:
+    limits = {}
+    for row in table.children(kind):
+        row.only(frozenset({"means"}))
+        limits[row.place_name] = row.text("means")
+    return limits
+
+
+def _words(top: Row, kind: str) -> dict[str, Word]:
     words = {}
     for row in top.table(kind).children(kind[:-1]):
         row.only(WORD_KEYS)
@@ -290,11 +231,16 @@ def _words(top: _Row, kind: str) -> dict[str, Word]:
             machine=row.text("machine"),
             python=row.named("python", EVENT_NAME, "a method's name in lower_snake_case"),
             means=row.text("means"),
+            conditions=() if kind == "effects" else conditions(row, "model"),
+            effects=effects(row, "model") if kind == "effects" else (),
+            free=row.flag("free"),
         )
+        if "free" in row.data and "model" in row.data:
+            raise row.error("has both 'free' and 'model', expected one of them")
     return words
 
 
-def _joint(row: _Row) -> Joint:
+def _joint(row: Row) -> Joint:
     row.only(JOINT_KEYS)
     groups = row.data.get("arrows")
     if not isinstance(groups, list) or len(groups) < 2:
@@ -302,33 +248,53 @@ def _joint(row: _Row) -> Joint:
     return Joint(
         id=row.text("id"),
         under=row.text("under"),
-        groups=tuple(_group(row, group) for group in groups),
+        groups=tuple(group(row, one) for one in groups),
         why=row.text("why"),
     )
 
 
-def _group(row: _Row, group: object) -> tuple[str, ...]:
-    if isinstance(group, str):
-        return (group,)
-    if isinstance(group, list) and group and all(isinstance(entry, str) for entry in group):
-        return tuple(group)
-    raise row.error(f"'arrows' holds {group!r}, expected an arrow id or a list of alternatives")
-
-
-def _places(row: _Row, names: object) -> tuple[Place, ...]:
+def _places(row: Row, names: object) -> tuple[Place, ...]:
     if not isinstance(names, list) or not names:
         raise row.error(f"{names!r} is not a list of places, expected some like 'worker.BUSY'")
     return tuple(_place(row, name) for name in names)
 
 
-def _place(row: _Row, name: object) -> Place:
+def _place(row: Row, name: object) -> Place:
     parts = name.split(".") if isinstance(name, str) else []
     if len(parts) != 2:
         raise row.error(f"{name!r} is not a place, expected one like 'worker.BUSY'")
     return Place(parts[0], parts[1])
 
 
-def _equal(row: _Row) -> Property:
+def _always(row: Row) -> Property:
+    """One of four kinds, by the key that says what always holds."""
+    for key, read_kind in ALWAYS.items():
+        if key in row.data:
+            return read_kind(row)
+    raise row.error(f"says nothing that always holds, expected one of {listed(ALWAYS)}")
+
+
+def _given(row: Row) -> Given:
+    row.only(frozenset({"id", "kind", "english", "given", "hold"}))
+    given, hold = conditions(row, "given"), conditions(row, "hold")
+    if not hold:
+        raise row.error("'hold' is empty, expected conditions")
+    return Given(row.text("id"), row.text("english"), given, hold)
+
+
+def _one_owner(row: Row) -> Property:
+    row.only(frozenset({"id", "kind", "english", "one_owner"}))
+    return OneOwner(row.text("id"), row.text("english"), row.text("one_owner"))
+
+
+def _moves(row: Row) -> Property:
+    row.only(frozenset({"id", "kind", "english", "moves"}))
+    if not row.flag("moves"):
+        raise row.error("'moves' is false, expected true")
+    return Moves(row.text("id"), row.text("english"))
+
+
+def _equal(row: Row) -> Property:
     row.only(frozenset({"id", "kind", "english", "equal"}))
     sides = row.data.get("equal")
     if not isinstance(sides, list) or len(sides) != 2:
@@ -338,48 +304,66 @@ def _equal(row: _Row) -> Property:
     )
 
 
-def _never(row: _Row) -> Property:
+def _never(row: Row) -> Property:
     row.only(frozenset({"id", "kind", "english", "together"}))
     return NeverTogether(
         row.text("id"), row.text("english"), _places(row, row.data.get("together"))
     )
 
 
-def _leads_to(row: _Row) -> Property:
+def _leads_to(row: Row) -> Property:
     row.only(frozenset({"id", "kind", "english", "from", "to"}))
     source = _place(row, row.data.get("from"))
     return LeadsTo(row.text("id"), row.text("english"), source, _places(row, row.data.get("to")))
 
 
-def _sometimes(row: _Row) -> Property:
+def _sometimes(row: Row) -> Property:
     row.only(frozenset({"id", "kind", "english", "arrow"}))
     return Sometimes(row.text("id"), row.text("english"), row.text("arrow"))
 
 
-KINDS: dict[str, Callable[[_Row], Property]] = {
-    "always": _equal,
+ALWAYS: dict[str, Callable[[Row], Property]] = {
+    "equal": _equal,
+    "hold": _given,
+    "one_owner": _one_owner,
+    "moves": _moves,
+}
+
+KINDS: dict[str, Callable[[Row], Property]] = {
+    "always": _always,
     "never": _never,
     "leads_to": _leads_to,
     "sometimes": _sometimes,
 }
 
 
-def _property(row: _Row) -> Property:
+def _property(row: Row) -> Property:
     kind = row.text("kind")
     if kind not in KINDS:
-        raise row.error(f"'kind' is '{kind}', expected one of {_listed(KINDS)}")
+        raise row.error(f"'kind' is '{kind}', expected one of {listed(KINDS)}")
     return KINDS[kind](row)
 
 
-def _bounds(row: _Row) -> dict[str, dict[str, int]]:
-    bounds: dict[str, dict[str, int]] = {}
-    for child in row.children("bounds"):
-        bounds[child.place_name] = {}
-        for key, value in child.data.items():
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise child.error(f"'{key}' is {value!r}, expected a whole number, 0 or more")
-            bounds[child.place_name][key] = value
-    return bounds
+def _bounds(row: Row) -> dict[str, dict[str, int]]:
+    return {child.place_name: _numbers(child) for child in row.children("bounds")}
+
+
+def _numbers(row: Row) -> dict[str, int]:
+    for key, value in row.data.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise row.error(f"'{key}' is {value!r}, expected a whole number, 0 or more")
+    return {key: value for key, value in row.data.items() if isinstance(value, int)}
+
+
+def _ledger(row: Row) -> Ledger:
+    row.only(LEDGER_KEYS)
+    settled = row.table("settled")
+    return Ledger(
+        machine=row.text("machine"),
+        open=row.texts("open"),
+        accepted=row.texts("accepted"),
+        settled={term: settled.texts(term) for term in settled.data},
+    )
 
 
 def _refuse_repeated(file: str, what: str, entries: Iterable[tuple[str, str]]) -> None:
@@ -390,7 +374,3 @@ def _refuse_repeated(file: str, what: str, entries: Iterable[tuple[str, str]]) -
                 file, f"row {name}", f"{what} '{name}' is used twice ({seen[name]}, {owner})"
             )
         seen[name] = owner
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names))

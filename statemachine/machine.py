@@ -26,7 +26,7 @@ import enum
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Literal, NoReturn, TypeVar, cast, get_args
+from typing import Any, Final, Literal, NoReturn, TypeVar, cast, get_args
 
 import transitions
 from transitions.core import Condition, Event, Transition
@@ -34,15 +34,24 @@ from transitions.core import State as StockState
 
 from statemachine.errors import GuardRefused, IllegalEvent, SealError
 from statemachine.model import Arrow, MachineSpec, Model, System
+from statemachine.noting import Log
 from statemachine.sealing import Plan, Row, compiled
+from statemachine.words import require_words
 
 Engine = Literal["sealed", "stock"]
 Hook = Callable[[Model, Arrow], None]
 """Called after an object has moved, with the object and the arrow it took, on the thread that fired
 the event."""
 
+Tallies = Mapping[str, Callable[[], object]]
+"""What is called when an arrow is taken, by the arrow's id: the `__next__` of a count. It may not
+raise."""
+
 Arrows = Mapping[tuple[str, str, str], Arrow]
 """The spec's rows by source, event and target."""
+
+NOTER: Final = "_note_"
+"""With an arrow's id, the method that notes it where the engine is stock."""
 
 M = TypeVar("M", bound=Model)
 
@@ -107,9 +116,22 @@ def _rows(event: Event) -> Iterator[Transition]:
         yield from rows
 
 
-def build(spec: MachineSpec, states: type[enum.Enum], system: System) -> SealedMachine:
-    """A `transitions` machine from a spec, by the library's own constructor."""
+def build(
+    spec: MachineSpec,
+    states: type[enum.Enum],
+    system: System,
+    tallies: Tallies | None = None,
+    *,
+    noted: bool = False,
+) -> SealedMachine:
+    """A `transitions` machine from a spec, by the library's own constructor.
+
+    An arrow's tally is the last of its row's `before` callbacks. So both engines call it, and at
+    the same moment: the guard has said yes and the effect has not raised. `noted`, a method of the
+    model comes after it, which notes the arrow; sealed events need none.
+    """
     guards, effects = system.vocabulary.guards, system.vocabulary.effects
+    counted = tallies or {}
     return SealedMachine(
         model=None,
         name=spec.name,
@@ -122,7 +144,11 @@ def build(spec: MachineSpec, states: type[enum.Enum], system: System) -> SealedM
                 "dest": states[arrow.target],
                 "conditions": guards[arrow.when].python if arrow.when else None,
                 "unless": guards[arrow.unless].python if arrow.unless else None,
-                "before": effects[arrow.do].python if arrow.do else None,
+                "before": [
+                    *([effects[arrow.do].python] if arrow.do else []),
+                    *([counted[arrow.id]] if arrow.id in counted else []),
+                    *([NOTER + arrow.id] if noted else []),
+                ],
             }
             for arrow in spec.arrows
         ],
@@ -134,18 +160,32 @@ def build(spec: MachineSpec, states: type[enum.Enum], system: System) -> SealedM
 class Binder:
     """Turns generated classes into classes whose events move.
 
-    One binder serves one server: it fixes the engine and the hook. `bind` makes a subclass, so that
-    a sealed and a stock server, a traced and an untraced one, can live in one process.
+    One binder serves one server: it fixes the engine, the hook, and what is called when one of the
+    arrows in `tallies` is taken, just before the object's state changes. In `log` every arrow is
+    noted at that moment. `bind` makes a subclass, so that a sealed and a stock server, a traced and
+    an untraced one, can live in one process.
+
+    Raises ValueError for an engine that is none, or a tally of an arrow that the system lacks.
     """
 
     def __init__(
-        self, system: System, *, engine: Engine = "sealed", hook: Hook | None = None
+        self,
+        system: System,
+        *,
+        engine: Engine = "sealed",
+        hook: Hook | None = None,
+        tallies: Tallies | None = None,
+        log: Log | None = None,
     ) -> None:
         if engine not in get_args(Engine):
             raise ValueError(f"engine is {engine!r}, expected one of {', '.join(get_args(Engine))}")
+        if unknown := sorted((tallies or {}).keys() - system.arrows.keys()):
+            raise ValueError(f"no arrow has the id {', '.join(unknown)}, which a tally names")
         self.system = system
         self.engine = engine
         self.hook = hook
+        self.tallies: Tallies = tallies or {}
+        self.log = log
 
     def bind(self, model: type[M]) -> type[M]:
         """A subclass of `model` with one method per event of its machine.
@@ -154,15 +194,19 @@ class Binder:
         of its own where the spec has an event, or is bound already.
         """
         spec = self.system.machines[model.machine_name]
-        machine = build(spec, model.State, self.system)
-        _require_words(spec, model, machine)
+        log, sealed = self.log, self.engine == "sealed"
+        noters = {NOTER + a.id: log.noter(a.id) for a in spec.arrows} if log and not sealed else {}
+        machine = build(spec, model.State, self.system, self.tallies, noted=bool(noters))
         arrows = {(a.source, a.event, a.target): a for a in spec.arrows}
-        namespace = {"__slots__": (), "__module__": model.__module__}
+        namespace = {"__slots__": (), "__module__": model.__module__, **noters}
         bound: Any = type(model.__name__, (model,), namespace)
         bound.__doc__ = model.__doc__
         bound.__qualname__ = model.__qualname__
-        if self.engine == "sealed":
-            functions = compile_events(machine, bound, loud=True, hook=self.hook, arrows=arrows)
+        require_words(spec, bound, _callback_names(machine))
+        if sealed:
+            functions = compile_events(
+                machine, bound, loud=True, hook=self.hook, log=log, arrows=arrows
+            )
         else:
             functions = {
                 name: _stock_door(machine, event, self.hook, arrows)
@@ -172,24 +216,6 @@ class Binder:
         for name, function in functions.items():
             setattr(bound, name, function)
         return cast("type[M]", bound)
-
-
-def _require_words(spec: MachineSpec, model: type[Model], machine: SealedMachine) -> None:
-    declared = next((c for c in model.__mro__ if "declared_by_spec" in vars(c)), Model)
-    names = set(getattr(declared, "declared_by_spec", ()))
-    for name in sorted(names | _callback_names(machine)):
-        if not callable(getattr(model, name, None)):
-            raise SealError(
-                f"{spec.name}: {model.__name__} has no method {name}, which the spec names"
-            )
-        if getattr(model, name) is vars(declared).get(name):
-            raise SealError(f"{spec.name}: {model.__name__} inherits {name} and does not answer it")
-    generated = next((c for c in model.__mro__ if "machine_name" in vars(c)), Model)
-    for name in spec.events:
-        if getattr(model, name, None) is not vars(generated).get(name):
-            raise SealError(
-                f"{spec.name}: {model.__name__} has a method {name} of its own, which is an event"
-            )
 
 
 def _callback_names(machine: SealedMachine) -> set[str]:
@@ -244,6 +270,7 @@ def compile_events(
     *,
     loud: bool = False,
     hook: Callable[..., None] | None = None,
+    log: Log | None = None,
     arrows: Arrows | None = None,
 ) -> dict[str, Callable[[Any], Any]]:
     """One straight-line function per event of `machine`, for instances of `model`.
@@ -254,8 +281,9 @@ def compile_events(
     """
     for fault in _unsupported(machine, model, loud=loud):
         raise SealError(f"{_label(machine)}: {fault}: not supported")
+    rows = arrows or {}
     return {
-        name: compiled(_plan(machine, event, loud=loud, hook=hook, arrows=arrows or {}), model)
+        name: compiled(_plan(machine, event, loud=loud, hook=hook, log=log, arrows=rows), model)
         for name, event in machine.events.items()
     }
 
@@ -310,6 +338,7 @@ def _plan(
     *,
     loud: bool,
     hook: Callable[..., None] | None,
+    log: Log | None,
     arrows: Arrows,
 ) -> Plan:
     """Reads one event from the library's own objects."""
@@ -342,6 +371,7 @@ def _plan(
         swallowed=swallowed,
         loud=loud,
         hook=hook,
+        log=log,
     )
 
 

@@ -3,31 +3,44 @@
 from __future__ import annotations
 
 import enum
+import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import ClassVar, Final
+
+from statemachine.composition import Composition, Condition, Effect
+
+BIRTH_STEP: Final = 1 << 10
+"""From one object's birth to the next: room for the number of an arrow, and a few codes."""
+
+next_birth = itertools.count(BIRTH_STEP, BIRTH_STEP).__next__
+"""A number that no object of this process has had before. Threads: any; one call of a builtin is
+one step of the interpreter, so that no two get the same."""
 
 
 class Model:
     """The root of every generated class: an object with one state of one machine.
 
     `machine_name` says which spec file, `State` the enum of its states. Instances are slotted and
-    hold nothing else.
+    hold their state and their `birth`, a number by which traces tell objects apart: an `id()` is
+    given anew as soon as its object is gone, a birth never.
     """
 
     __slots__ = ()
     machine_name: ClassVar[str]
     State: ClassVar[type[enum.Enum]]
     state: enum.Enum
+    birth: int
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     """One state of one machine.
 
-    `waits_for` names whom an object in this state waits for: the world outside (`peer`, `kernel`)
-    or another of the system's machines. `deadline` names the limit that bounds the wait, `then` the
-    event that it fires.
+    `waits_for` names whom an object in this state waits for: what is not ours (`peer`, `kernel`,
+    `handler`) or another of the system's machines. `deadline` names the limit that bounds the wait,
+    `then` the event that it fires. Where there is a `rate`, that many bytes move the limit a second
+    away.
     """
 
     name: str
@@ -35,6 +48,7 @@ class State:
     owner: str | None = None
     waits_for: str | None = None
     deadline: str | None = None
+    rate: str | None = None
     deadline_of: str | None = None
     then: str | None = None
     requires: str | None = None
@@ -101,23 +115,29 @@ class MachineSpec:
 class Word:
     """One entry of the vocabulary: a guard, an effect or a condition on a state.
 
-    `python` is the method of the machine's class that answers or does it.
+    `python` is the method of the machine's class that answers or does it. `conditions`, of a guard
+    or a condition, or `effects` are what it is in a composed model; a `free` one is none of it: its
+    answer goes either way, and what it does is not modelled.
     """
 
     name: str
     machine: str
     python: str
     means: str
+    conditions: tuple[Condition, ...] = ()
+    effects: tuple[Effect, ...] = ()
+    free: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """What the rows may name. `deadlines` maps a limit's name to its meaning."""
+    """What the rows may name. `deadlines` and `rates` map a limit's name to its meaning."""
 
     guards: Mapping[str, Word]
     effects: Mapping[str, Word]
     conditions: Mapping[str, Word]
     deadlines: Mapping[str, str]
+    rates: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,12 +202,65 @@ class Sometimes:
     arrow: str
 
 
-Property = Equal | NeverTogether | LeadsTo | Sometimes
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Always, whichever objects take the roles: where all of `given` hold, all of `hold` do."""
+
+    id: str
+    english: str
+    given: tuple[Condition, ...]
+    hold: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OneOwner:
+    """Always: of each object of the machine, one party at most has a step that moves or marks it.
+
+    A party is an actor's owner: a thread, or one object that acts for itself.
+    """
+
+    id: str
+    english: str
+    machine: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """Always: where nobody can move but outsiders, the composition's `rest` allows it."""
+
+    id: str
+    english: str
+
+
+Property = Equal | NeverTogether | LeadsTo | Sometimes | Given | OneOwner | Moves
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What becomes of everything that one machine accepts, by the arrows that say so.
+
+    An arrow of `accepted` opens an entry, one of `settled` closes it under the term that lists it.
+    `open` are the states of an object that has an open entry.
+    """
+
+    machine: str
+    open: tuple[str, ...]
+    accepted: tuple[str, ...]
+    settled: Mapping[str, tuple[str, ...]]
+
+    @property
+    def arrows(self) -> tuple[str, ...]:
+        """Every arrow that the ledger counts."""
+        return self.accepted + tuple(arrow for term in self.settled.values() for arrow in term)
 
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """All machines, the vocabulary, and what is said of them together."""
+    """All machines, the vocabulary, and what is said of them together.
+
+    `pinned` says for a name under `bounds` how many states an exploration of it must find.
+    `invariants` always hold, too: a proof of the properties needs them.
+    """
 
     name: str
     folder: str
@@ -196,6 +269,10 @@ class System:
     joints: tuple[Joint, ...]
     properties: tuple[Property, ...]
     bounds: Mapping[str, Mapping[str, int]]
+    ledger: Ledger | None = None
+    composition: Composition | None = None
+    pinned: Mapping[str, int] = field(default_factory=dict)
+    invariants: tuple[Given, ...] = ()
 
     @property
     def arrows(self) -> Mapping[str, Arrow]:

@@ -12,16 +12,22 @@ from statemachine import mermaid
 from statemachine.model import (
     Arrow,
     Equal,
+    Given,
     Joint,
     LeadsTo,
+    Ledger,
     MachineSpec,
+    Moves,
     NeverTogether,
+    OneOwner,
     Place,
     Property,
     Sometimes,
     State,
     System,
 )
+from statemachine.projection import machines_of
+from statemachine.wording import said
 
 NOTICE: Final = "<!-- Drawn from spec/{} by `python -m statemachine draw`; do not edit. -->"
 
@@ -58,7 +64,7 @@ def page(spec: MachineSpec, system: System) -> str:
         "",
         "## Arrows",
         "",
-        *_arrows(spec),
+        *_arrows(spec, system),
         "",
     ]
     return "\n".join([*lines, *_company(spec, system)]) + "\n"
@@ -77,7 +83,19 @@ def formal(one: Property) -> str:
         return f"never together: {_listed(one.places, 'and')}"
     if isinstance(one, LeadsTo):
         return f"`{one.source}` leads to {_listed(one.targets, 'or')}"
-    return f"sometimes: {one.arrow} is taken"
+    if isinstance(one, Sometimes):
+        return f"sometimes: {one.arrow} is taken"
+    return _formal_of_all(one)
+
+
+def _formal_of_all(one: Given | OneOwner | Moves) -> str:
+    """Of those that speak of whole situations."""
+    if isinstance(one, OneOwner):
+        return f"always: one owner at most can move a {one.machine}"
+    if isinstance(one, Moves):
+        return "always: a step that awaits nobody can be taken, or the composition's `rest` holds"
+    given = f"where {said(one.given)}: " if one.given else ""
+    return f"always: {given}{said(one.hold)}"
 
 
 def _counted(places: tuple[Place, ...]) -> str:
@@ -118,6 +136,8 @@ def _named(spec: MachineSpec, state: State) -> str:
 
 def _waits(state: State) -> list[str]:
     limit = f"`{state.deadline}`" if state.deadline else ""
+    if state.rate:
+        limit += f", moved by `{state.rate}`"
     if state.deadline_of:
         limit = f"that of the [{state.deadline_of}]({state.deadline_of}.md)"
     if state.then:
@@ -130,22 +150,30 @@ def _conditions(state: State) -> str:
     return ", ".join(wants + ([f"not `{state.forbids}`"] if state.forbids else []))
 
 
-def _arrows(spec: MachineSpec) -> Iterator[str]:
-    yield from _table(
-        ["id", "from", "event [guard] / effect", "to", "why", "joint step", "environment"],
-        (
-            [
-                f'<a id="{a.id}"></a>{a.id}',
-                a.source,
-                f"`{a.label}`",
-                a.target,
-                prose(a.why),
-                a.sync or "",
-                "the world's doing" if a.environment else "",
-            ]
-            for a in spec.arrows
-        ),
-    )
+def _arrows(spec: MachineSpec, system: System) -> Iterator[str]:
+    """The table of arrows; a column that none of them fills is left out."""
+    terms = _terms(system.ledger)
+    columns: list[tuple[str, list[str]]] = [
+        ("id", [f'<a id="{a.id}"></a>{a.id}' for a in spec.arrows]),
+        ("from", [a.source for a in spec.arrows]),
+        ("event [guard] / effect", [f"`{a.label}`" for a in spec.arrows]),
+        ("to", [a.target for a in spec.arrows]),
+        ("why", [prose(a.why) for a in spec.arrows]),
+        ("[ledger](README.md#ledger)", [terms.get(a.id, "") for a in spec.arrows]),
+        ("joint step", [a.sync or "" for a in spec.arrows]),
+        ("environment", ["the world's doing" if a.environment else "" for a in spec.arrows]),
+    ]
+    filled = [(head, cells) for head, cells in columns if any(cells)]
+    rows = zip(*(cells for _, cells in filled), strict=True)
+    yield from _table([head for head, _ in filled], map(list, rows))
+
+
+def _terms(ledger: Ledger | None) -> dict[str, str]:
+    """Under which term each arrow is counted."""
+    if ledger is None:
+        return {}
+    settled = {arrow: term for term, arrows in ledger.settled.items() for arrow in arrows}
+    return {**dict.fromkeys(ledger.accepted, "accepted"), **settled}
 
 
 def _table(head: list[str], rows: Iterable[list[str]]) -> Iterator[str]:
@@ -159,24 +187,13 @@ def _company(spec: MachineSpec, system: System) -> Iterator[str]:
     """What the machine does with others."""
     mine = {arrow.id for arrow in spec.arrows}
     joints = [j for j in system.joints if any(mine.intersection(group) for group in j.groups)]
-    properties = [p for p in system.properties if spec.name in _concerned(p, system)]
+    properties = [p for p in system.properties if spec.name in machines_of(p, system.arrows)]
     if joints:
         yield from ["## Joint steps", "", *_joints(joints, system), ""]
     if properties:
         yield from ["## Properties", "", *_properties(properties), ""]
     others = [f"[{name}]({name}.md)" for name in system.machines if name != spec.name]
     yield from ["## Other machines", "", f"[All of them](README.md), {', '.join(others)}."]
-
-
-def _concerned(one: Property, system: System) -> set[str]:
-    if isinstance(one, Sometimes):
-        arrow = system.arrows.get(one.arrow)
-        return {arrow.machine} if arrow else set()
-    if isinstance(one, Equal):
-        return {place.machine for place in one.left + one.right}
-    if isinstance(one, NeverTogether):
-        return {place.machine for place in one.places}
-    return {place.machine for place in (one.source, *one.targets)}
 
 
 def _joints(joints: Iterable[Joint], system: System) -> Iterator[str]:
@@ -218,14 +235,47 @@ READING: Final = """\
   States that are over have two rims, and nobody owns them.
 - `≤ limit` in a box: the object waits there for somebody outside, at most so long. The limit is a
   field of `server.config.Config`; when it has passed, the event that the table names is fired.
-- An arrow is a row of the spec's table: its id, its event, its `[guard]` and its `/ effect`. An
-  event without an arrow in a state is refused with an error, never ignored.
+- An arrow is a row of the spec's table: its id, its event, its `[guard]` and its `/ effect`. In
+  the pictures, arrows between the same two states share a line. An event without an arrow in a
+  state is refused with an error, never ignored.
 - A dashed arrow (⚡ in Mermaid) is the world's doing: a peer that goes, a thread that dies. It may
   happen at any time, and nothing that is proved relies on it to happen.
 - A joint step takes arrows of two machines as one, under one lock.
 - Where the pictures are shown by a browser, a state or an arrow under the pointer says what it
   means.
 """
+
+
+def _ledger(system: System, ledger: Ledger) -> Iterator[str]:
+    """The equation that the ledger's check proves, and the arrows behind each term."""
+    name = ledger.machine
+    events = {arrow.id: arrow.event for arrow in system.machines[name].arrows}
+    rows = {"accepted": ledger.accepted, **ledger.settled}
+    yield from [
+        "## Ledger",
+        "",
+        (
+            f"What becomes of everything that a [{name}]({name}.md) accepts."
+            " Each of these arrows is counted when it is taken, and at every moment"
+        ),
+        "",
+        f"> **accepted = {' + '.join([*ledger.settled, 'open'])}**",
+        "",
+        *_table(
+            ["term", "how often one of these arrows was taken"],
+            (
+                [f"**{term}**", ", ".join(f"[{a}]({name}.md#{a}) `{events[a]}`" for a in arrows)]
+                for term, arrows in rows.items()
+            ),
+        ),
+        "",
+        (
+            f"**open** is the number of objects in {', '.join(f'`{one}`' for one in ledger.open)}."
+            " That the two sides are equal is checked without a run: see"
+            " [the ledger](../../spec/README.md#the-ledger) in the spec language."
+        ),
+        "",
+    ]
 
 
 def index(system: System) -> str:
@@ -264,6 +314,7 @@ def index(system: System) -> str:
         "",
         *_properties(system.properties),
         "",
+        *(_ledger(system, system.ledger) if system.ledger else ()),
         "## Bounds",
         "",
         "How many of each an exploration of the whole system has.",

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 
 from statemachine.errors import GuardRefused, SealError
 from statemachine.model import Arrow
+from statemachine.noting import Log
 
 Callback = str | Callable[..., object]
 """A method of the model, by name, or anything else that is called without arguments."""
@@ -54,8 +55,8 @@ class Plan:
 
     `values` are the states as the model's `attribute` holds them. `otherwise` is called with the
     model where no row leaves its state; `swallowed` with an error that `finalize` raised. `hook` is
-    called after a move, with the model and the row's arrow. A loud event raises GuardRefused where
-    a quiet one returns False.
+    called after a move, with the model and the row's arrow; in `log` the arrow is noted before it.
+    A loud event raises GuardRefused where a quiet one returns False.
     """
 
     machine: str
@@ -70,6 +71,7 @@ class Plan:
     swallowed: Callable[[BaseException], None]
     loud: bool
     hook: Callable[..., None] | None
+    log: Log | None = None
 
 
 def compiled(plan: Plan, model: type) -> Callable[..., object]:
@@ -111,6 +113,7 @@ class _Writer:
             "HOOK": plan.hook,
             "OTHERWISE": plan.otherwise,
             "SWALLOWED": plan.swallowed,
+            **(plan.log.names() if plan.log else {}),
         }
 
     def function(self) -> str:
@@ -145,6 +148,8 @@ class _Writer:
 
     def move(self, row: Row) -> list[str]:
         lines = self.calls(row.leaving)
+        if self.plan.log is not None and row.arrow is not None:
+            lines.append(self.plan.log.text(row.arrow.id))
         if row.target is not None:
             value = self.plan.values[row.target]
             written = self.named("S", row.target, value) if isinstance(value, enum.Enum) else None

@@ -71,6 +71,7 @@ def dress(drawn: str, drawing: Drawing) -> str:
     graph = root.find(f"{{{SVG}}}g[@class='graph']")
     assert graph is not None, "graphviz draws one graph a file"
     _take_paint_away(graph)
+    _take_links_away(graph)
     _hint(graph, drawing.hints)
     width, height = (float(n) for n in root.attrib["viewBox"].split()[2:])
     legend = _legend(drawing, width, height)
@@ -149,6 +150,17 @@ def _take_paint_away(graph: ET.Element) -> None:
             element.attrib.pop(name, None)
         if element.get("font-size") and float(element.attrib["font-size"]) < 11:
             element.set("class", "small")
+
+
+def _take_links_away(graph: ET.Element) -> None:
+    """What graphviz was told to link is a part of a label with an id: that is all that stays."""
+    for edge in list(graph.iter(f"{{{SVG}}}g")):
+        for part in edge.findall(f"{{{SVG}}}g"):
+            link = part.find(f"{{{SVG}}}a")
+            if link is not None:
+                part[:] = [ET.Element(f"{{{SVG}}}title"), *link]
+                part.set("id", part.attrib["id"].removeprefix("a_"))
+                part.set("class", edge.attrib["class"].removeprefix("edge "))
 
 
 def _hint(graph: ET.Element, hints: Mapping[str, str]) -> None:

@@ -102,6 +102,9 @@ class Stage:
     def Thread(self, *, target: Callable[[], object], name: str, daemon: bool) -> Thread:
         return StageThread(self, Actor(name, target))
 
+    def get_ident(self) -> int:
+        return threading.get_ident()
+
     # --- for actors -------------------------------------------------------------------------
 
     def pause(self, may_go: Callable[[], bool] = always) -> None:
@@ -190,3 +193,6 @@ class StageThread:
 
     def join(self, timeout: float | None = None) -> None:
         self._stage.pause(lambda: self._actor.ended)
+
+    def is_alive(self) -> bool:
+        return not self._actor.ended

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 
+from server.net.baton import Baton
+from server.simulation.judge import roles_of
 from statemachine import Arrow, Model, System
 from statemachine.trace import Monitor, Recorder, illegal_steps
 
 MAIN = {"supervisor", "MainThread"}
+
+
+def without(system: System, *properties: str) -> System:
+    """The system without these properties, for a run that is meant to break them."""
+    kept = tuple(one for one in system.properties if one.id not in properties)
+    assert len(kept) == len(system.properties) - len(properties), "no such property"
+    return dataclasses.replace(system, properties=kept)
 
 
 class Witness:
@@ -28,8 +38,11 @@ class Witness:
     def __call__(self, model: Model, arrow: Arrow) -> None:
         self.recorder(model, arrow)
         thread = threading.current_thread().name
-        if thread not in self._drivers(thread, arrow):
+        if not self.may(thread, arrow):
             self.trespasses.append(f"{arrow} on thread {thread}")
+        if isinstance(model, Baton):
+            # Whoever has it is the reactor.
+            self.reactor = model.holder.name if model.holder is not None else "reactor"
         if arrow.event == "reactor_died":
             self.reactor = thread  # the supervisor cleans up in its place
         self.monitor(model, arrow)
@@ -42,19 +55,12 @@ class Witness:
             *self.trespasses,
         ]
 
-    def _drivers(self, thread: str, arrow: Arrow) -> set[str]:
-        """The threads that may fire this arrow; `thread` stands for any worker that it is."""
-        machine = self.system.machines[arrow.machine]
-        worker = thread if thread.startswith("worker_") else "a worker"
-        if machine.driven_by == "lock":
-            return {thread}  # whoever holds the pool's lock: tests/pool sees to that
-        if machine.driven_by == "main":
-            return MAIN
-        owner = machine.states[arrow.source].owner
-        if machine.driven_by == "reactor":
-            return {self.reactor, *(MAIN if owner == "main" else ())}
-        if owner == "queue":
-            return {worker if arrow.event == "taken" else self.reactor}
-        if owner == "connection":
-            return {worker, self.reactor}  # a message belongs to its connection's owner
-        return {self.reactor if owner == "reactor" else worker}
+    def may(self, thread: str, arrow: Arrow) -> bool:
+        """Whether a thread of this name may fire the arrow."""
+        roles = roles_of(self.system, arrow)
+        if roles is None:
+            return True  # whoever holds the pool's lock: tests/pool sees to that
+        role = "main" if thread in MAIN else "worker" if thread.startswith("worker_") else thread
+        return (role in roles and role != "reactor") or (
+            thread == self.reactor and "reactor" in roles
+        )

@@ -1,4 +1,8 @@
-"""Interlock with its own handler interface: the same content as the others."""
+"""Interlock with its own handler interface: the same content as the others.
+
+-s: on the stock engine; -n: without the flight recorder; -o: nothing counted for an operator; -t:
+with a trace, to be thrown away.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +22,14 @@ def hello(_: Request) -> Response:
     return Response(200, FIELDS, CONTENT)
 
 
-stock = "-s" in sys.argv
-server = Server(Config(port=int(sys.argv[-1]), engine="stock" if stock else "sealed"), hello)
+config = Config(
+    port=int(sys.argv[-1]),
+    engine="stock" if "-s" in sys.argv else "sealed",
+    flight_events_max=0 if "-n" in sys.argv else 4096,
+    ops_bind="off" if "-o" in sys.argv else "",
+    trace="/dev/null" if "-t" in sys.argv else "",
+)
+server = Server(config, hello)
 signal.signal(signal.SIGTERM, lambda *_: server.request_stop())
 server.start()
 sys.exit(server.run())

@@ -20,6 +20,7 @@ from server.app.errors import Refused, error_response
 from server.app.folder import Folder
 from server.app.paths import Names, names_of
 from server.app.representation import Renderer
+from server.app.shelf import Shelf
 from server.app.sleep import Sleep
 from server.app.static import Site
 from server.clock import Clock
@@ -47,13 +48,18 @@ def make_app(config: Config, clock: Clock) -> App:
     It may be called from every thread. Raises StartError where a folder cannot be served.
     """
     renderer = Renderer(clock, cache_control=config.cache_control)
-    site = Site(Folder(config.root, symlinks=config.symlinks), renderer)
+    shelf = Shelf(
+        clock,
+        bytes_max=config.static_cache_bytes_max,
+        seconds_max=config.static_cache_seconds_max,
+    )
+    site = Site(Folder(config.root, symlinks=config.symlinks), renderer, shelf)
     mounts = {}
     for mount in config.mounts:
         named = f"--mount {mount.prefix}:"
         folder = Folder(mount.folder, symlinks=config.symlinks, named=named)
         at = names_of(mount.prefix)
-        mounts[at] = Site(folder, renderer, at=at)
+        mounts[at] = Site(folder, renderer, shelf, at=at)
     paths: dict[str, Handler] = {
         "/": site.index,
         "/sleep": Sleep(site, clock).page,

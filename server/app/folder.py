@@ -71,6 +71,42 @@ class OpenFile:
     size: int
     modified_ns: int
 
+    def read(self, first: int, size: int) -> bytes:
+        """`size` bytes from `first`. Raises Refused (503) where there are no longer as many."""
+        content = os.pread(self.descriptor, size, first)
+        while len(content) < size:
+            more = os.pread(self.descriptor, size - len(content), first + len(content))
+            if not more:
+                # Tag, date and range were those of a longer file: nothing is promised yet, so
+                # nothing is sent under them.
+                raise Refused(503, "The file became shorter while it was read. Ask again.")
+            content += more
+        return content
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        os.close(self.descriptor)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFile:
+    """A file as it was when all of it was read. It has no descriptor, and may be used for ever."""
+
+    content: bytes
+    modified_ns: int
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return len(self.content)
+
+    def read(self, first: int, size: int) -> bytes:
+        """`size` bytes from `first`."""
+        return self.content[first : first + size]
+
+    def close(self) -> None:
+        """There is nothing to give back."""
+
 
 class Folder:
     """A root of what is served. Threads: any; a Folder holds no descriptor and no state.

@@ -18,6 +18,7 @@ from server.app.wsgi import wsgi
 from server.clock import Clock
 from server.config import Config
 from server.errors import ConfigError, StartError
+from server.events import Hub
 from server.http1.messages import Request, Response
 
 LOG = logging.getLogger("interlock.app")
@@ -25,14 +26,15 @@ LOG = logging.getLogger("interlock.app")
 _NAME: Final = re.compile(r"(?P<module>\w+(?:\.\w+)*):(?P<names>\w+(?:\.\w+)*)(?P<calls>\(\))?")
 
 
-def handler_of(config: Config, clock: Clock) -> Callable[[Request], Response]:
+def handler_of(config: Config, clock: Clock, events: Hub) -> Callable[[Request], Response]:
     """The WSGI application that the Config names, with its mounts; else the files below its root.
 
-    Raises StartError, and ConfigError for a name that is none of an application.
+    `events` is where the application publishes. Raises StartError, and ConfigError for a name that
+    is none of an application.
     """
     if not config.app:
         return make_app(config, clock)
-    application = wsgi(load_application(config.app))
+    application = wsgi(load_application(config.app), events=events)
     return beside(application, make_app(config, clock)) if config.mounts else application
 
 

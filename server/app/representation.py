@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,8 +19,8 @@ from typing import Final
 
 from server.app.codings import IDENTITY
 from server.app.conditional import Validators, evaluate, range_counts
-from server.app.errors import Refused, error_response
-from server.app.folder import OpenFile
+from server.app.errors import error_response
+from server.app.folder import KeptFile, OpenFile
 from server.app.ranges import Selection, Span, select
 from server.clock import Clock, imf_fixdate
 from server.http1.messages import Content, Field, FileRegion, Parts, Request, RequestHead, Response
@@ -41,15 +40,19 @@ _VARY: Final[Field] = ("Vary", "Accept-Encoding")
 
 @dataclass(frozen=True, slots=True)
 class Representation:
-    """What was selected for one request (RFC 9110 3.2): an open file and what is known of it.
+    """What was selected for one request (RFC 9110 3.2): a file and what is known of it.
 
     `varies` says that another Accept-Encoding might have selected another file.
     """
 
-    file: OpenFile
+    file: OpenFile | KeptFile
     content_type: str
     coding: str = IDENTITY
     varies: bool = False
+
+    def with_file(self, file: KeptFile) -> Representation:
+        """The same, of the same file as it was when it was read."""
+        return Representation(file, self.content_type, self.coding, self.varies)
 
 
 def random_boundary() -> str:
@@ -89,10 +92,10 @@ class Renderer:
         try:
             response = self._response(request.head, chosen)
         except BaseException:
-            os.close(chosen.file.descriptor)
+            chosen.file.close()
             raise
         if isinstance(response.content, bytes):  # nothing of the file is left to send
-            os.close(chosen.file.descriptor)
+            chosen.file.close()
         return response
 
     def _response(self, head: RequestHead, chosen: Representation) -> Response:
@@ -189,19 +192,18 @@ def whole(file: OpenFile) -> Content:
     try:
         content = _content(file, 0, file.size)
     except BaseException:
-        os.close(file.descriptor)
+        file.close()
         raise
     if isinstance(content, bytes):
-        os.close(file.descriptor)
+        file.close()
     return content
 
 
-def _content(file: OpenFile, first: int, size: int) -> Content:
+def _content(file: OpenFile | KeptFile, first: int, size: int) -> Content:
     """Bytes of the file; or, where they are many, a region whose sender closes the descriptor."""
-    if size <= SMALL_BYTES_MAX:
-        return _read(file.descriptor, first, size)
-    close = functools.partial(os.close, file.descriptor)
-    return FileRegion(file.descriptor, first, size, close)
+    if size <= SMALL_BYTES_MAX or isinstance(file, KeptFile):
+        return file.read(first, size)
+    return FileRegion(file.descriptor, first, size, file.close)
 
 
 def _parts(chosen: Representation, spans: tuple[Span, ...], boundary: str) -> Content:
@@ -214,14 +216,13 @@ def _parts(chosen: Representation, spans: tuple[Span, ...], boundary: str) -> Co
     ]
     heads[0] = heads[0].removeprefix(b"\r\n")
     end = f"\r\n--{boundary}--\r\n".encode("latin-1")
-    if sum(span.size for span in spans) <= SMALL_BYTES_MAX:
+    if sum(span.size for span in spans) <= SMALL_BYTES_MAX or isinstance(file, KeptFile):
         small = (
-            head + _read(file.descriptor, span.first, span.size)
-            for head, span in zip(heads, spans, strict=True)
+            head + file.read(span.first, span.size) for head, span in zip(heads, spans, strict=True)
         )
         return b"".join(small) + end
     # One descriptor for all: the pieces are closed in their order, and the last one closes it.
-    closes = [_leave_open] * (len(spans) - 1) + [functools.partial(os.close, file.descriptor)]
+    closes = [_leave_open] * (len(spans) - 1) + [file.close]
     pieces: list[bytes | FileRegion] = []
     for head, span, close in zip(heads, spans, closes, strict=True):
         pieces += (head, FileRegion(file.descriptor, span.first, span.size, close))
@@ -230,15 +231,3 @@ def _parts(chosen: Representation, spans: tuple[Span, ...], boundary: str) -> Co
 
 def _leave_open() -> None:
     """Another region of the same file is still to come."""
-
-
-def _read(descriptor: int, first: int, size: int) -> bytes:
-    content = os.pread(descriptor, size, first)
-    while len(content) < size:
-        more = os.pread(descriptor, size - len(content), first + len(content))
-        if not more:
-            # Tag, date and range were those of a longer file: nothing is promised yet, so nothing
-            # is sent under them.
-            raise Refused(503, "The file became shorter while it was read. Ask again.")
-        content += more
-    return content

@@ -18,22 +18,25 @@ from server.app.folder import Folder, OpenFile
 from server.app.media_types import content_type
 from server.app.paths import Names, path_of
 from server.app.representation import Renderer, Representation, whole
-from server.http1.messages import Fields, Request, Response
+from server.app.shelf import Shelf
+from server.http1.messages import Request, Response
 
 _INDEX: Final = "index.html"
 _NOT_FOUND: Final = "404.html"
 _SECOND_NS: Final = 1_000_000_000
 _SUFFIXES: Final = tuple(CODINGS)
+_CODINGS: Final = tuple(CODINGS.values())
 
 
 class Site:
     """Pages from one folder, below the path `at`. Threads: any; nothing in it changes."""
 
-    __slots__ = ("_depth", "_folder", "_renderer")
+    __slots__ = ("_depth", "_folder", "_renderer", "_shelf")
 
-    def __init__(self, folder: Folder, renderer: Renderer, *, at: Names = ()) -> None:
+    def __init__(self, folder: Folder, renderer: Renderer, shelf: Shelf, *, at: Names = ()) -> None:
         self._folder = folder
         self._renderer = renderer
+        self._shelf = shelf
         self._depth = len(at)
 
     def page(self, request: Request, names: Names) -> Response:
@@ -47,10 +50,7 @@ class Site:
             return _redirect(names, request.head.query)
         if not below[-1]:
             return self._file(request, (*below[:-1], _INDEX))
-        found = self._folder.open(below)
-        if found is None:
-            return _redirect(names, request.head.query)
-        return self._answer(request, below, found)
+        return self._page(request, below) or _redirect(names, request.head.query)
 
     def index(self, request: Request, _: Names) -> Response:
         """The root's index.html, whatever the path was."""
@@ -68,19 +68,29 @@ class Site:
         return error_response(404, detail)
 
     def _file(self, request: Request, names: Names) -> Response:
-        found = self._folder.open(names)
-        if found is None:
+        response = self._page(request, names)
+        if response is None:
             raise Refused(404, "There is no page for this folder.")
-        return self._answer(request, names, found)
+        return response
 
-    def _answer(self, request: Request, names: Names, file: OpenFile) -> Response:
-        chosen = self._choose(request.head.fields, names, file)
+    def _page(self, request: Request, names: Names) -> Response | None:
+        """The file at `names`, None where they name a folder. Raises Refused."""
+        shelf, accepted = self._shelf, ", ".join(request.head.fields.all("accept-encoding"))
+        # By what the client's words come to, for there are many ways to say the same.
+        key, now = (self, ranked(accepted, _CODINGS), *names), shelf.now()
+        chosen = shelf.get(key, now)
         if chosen is None:
-            detail = "The file is here, but in no content coding that the request accepts."
-            return error_response(406, detail, fields=(("Vary", "Accept-Encoding"),))
+            found = self._folder.open(names)
+            if found is None:
+                return None
+            selected = self._choose(accepted, names, found)
+            if selected is None:
+                detail = "The file is here, but in no content coding that the request accepts."
+                return error_response(406, detail, fields=(("Vary", "Accept-Encoding"),))
+            chosen = shelf.put(key, selected, now)
         return self._renderer.respond(request, chosen)
 
-    def _choose(self, fields: Fields, names: Names, file: OpenFile) -> Representation | None:
+    def _choose(self, accepted: str, names: Names, file: OpenFile) -> Representation | None:
         """The form of `file` that the client likes best; None where it accepts none of them.
 
         All files but that one are closed.
@@ -89,7 +99,7 @@ class Site:
         forms = {CODINGS[suffix]: suffix for suffix in suffixes}
         chosen: OpenFile | None = None
         try:
-            for coding in ranked(", ".join(fields.all("accept-encoding")), tuple(forms)):
+            for coding in ranked(accepted, tuple(forms)):
                 chosen = file if coding == IDENTITY else self._form(names, forms[coding], file)
                 if chosen is not None:
                     media_type = content_type(names[-1])

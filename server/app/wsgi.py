@@ -23,29 +23,33 @@ from collections.abc import Callable, Iterable, Iterator
 from wsgiref.types import WSGIApplication
 
 from server.app.errors import error_response
-from server.app.wsgi_environ import ErrorStream, environ_base, environ_of
+from server.app.event_streams import CONTENT_TYPE, EventSource, EventStream, event_response
+from server.app.wsgi_environ import Environs, ErrorStream, environ_base
 from server.app.wsgi_files import FileWrapper
-from server.app.wsgi_head import ApplicationError, ExcInfo, error_of, fields_of, status_of
-from server.http1.messages import Content, Field, Parts, Request, Response, Stream
+from server.app.wsgi_head import ApplicationError, ExcInfo, error_of, head_of
+from server.events import Hub
+from server.http1.messages import Content, Events, Field, Parts, Request, Response, Stream
 from server.http1.writer import WITHOUT_CONTENT
 
 LOG = logging.getLogger("interlock.app")
 
 
 def wsgi(
-    application: WSGIApplication, *, url_scheme: str = "http"
+    application: WSGIApplication, *, url_scheme: str = "http", events: Hub | None = None
 ) -> Callable[[Request], Response]:
     """A handler that calls a WSGI application, from as many threads as the server has.
 
+    `events` is the hub that `environ["interlock.events"]` stands for; without one it is not there.
     `url_scheme` is https where something before this server speaks TLS for it.
     """
     errors = ErrorStream()
-    base = environ_base(errors, url_scheme=url_scheme)
+    source = None if events is None else EventSource(events)
+    environs = Environs(environ_base(errors, url_scheme=url_scheme, events=source))
 
     def handler(request: Request) -> Response:
-        call = Call(request, errors)
+        call = Call(request, errors, source)
         try:
-            call.iterable = application(environ_of(request, base), call.start_response)
+            call.iterable = application(environs.environ_of(request), call.start_response)
             return call.response()
         except BaseException:  # SystemExit and the like end the exchange, never the worker
             LOG.exception("the application failed: %s", call)
@@ -70,12 +74,16 @@ class Call:
     """
 
     __slots__ = (
-        "_errors", "_fields", "_phase", "_request", "_size", "_status", "_written", "iterable",
+        "_errors", "_fields", "_phase", "_request", "_size", "_source", "_status", "_written",
+        "iterable",
     )  # fmt: skip
 
-    def __init__(self, request: Request, errors: ErrorStream) -> None:
+    def __init__(
+        self, request: Request, errors: ErrorStream, source: EventSource | None = None
+    ) -> None:
         self._request = request
         self._errors = errors
+        self._source = source
         self._phase = Phase.AWAITED
         self._status = 0
         self._fields: tuple[Field, ...] = ()
@@ -104,8 +112,7 @@ class Call:
                 exc_info = None  # its frames hold ours: PEP 3333 warns of the circle
         elif self._phase is not Phase.AWAITED:
             raise ApplicationError("start_response was called again, without exc_info")
-        self._status = status_of(status)
-        self._fields, self._size = fields_of(headers)
+        self._status, self._fields, self._size = head_of(status, headers)
         self._phase = Phase.STARTED
         self._written.clear()
         return self.write
@@ -133,6 +140,8 @@ class Call:
             content = self._made(iterable)
         elif type(iterable) is FileWrapper:
             content = self._file(iterable)
+        elif type(iterable) is EventStream:
+            content = self._subscribed(iterable)
         elif iterable is None:
             raise ApplicationError("the application returned None, expected an iterable of bytes")
         else:
@@ -140,6 +149,8 @@ class Call:
         self._phase = Phase.SENT
         if not isinstance(content, Stream):
             self.close()
+        if isinstance(content, Events):
+            return event_response(content, self._fields)
         return Response(self._status, self._fields, content)
 
     def close(self) -> None:
@@ -161,7 +172,8 @@ class Call:
     def _made(self, pieces: Iterable[bytes]) -> Content:
         """Content that is all there: its size is known, and held against the declared one."""
         made = (*self._written, *filter(_checked, pieces))
-        self._require_head()
+        if self._phase is Phase.AWAITED:
+            self._require_head()
         if self._status in WITHOUT_CONTENT:
             return b""
         size = sum(map(len, made))
@@ -183,6 +195,9 @@ class Call:
         first = next(filter(_checked, pieces), b"")
         if not first:
             return self._made(())
+        stream = None if self._source is None else self._source.redeem(first)
+        if stream is not None:
+            return self._subscribed(stream)
         self._require_head()
         if self._status in WITHOUT_CONTENT:
             return b""
@@ -215,6 +230,22 @@ class Call:
                 )
             region.size = self._size
         return region
+
+    def _subscribed(self, stream: EventStream) -> Events:
+        """A stream of events, which others make. Without a head from the application it has the
+        one that such a stream has.
+        """
+        if self._phase is Phase.STARTED:
+            kinds = [value for name, value in self._fields if name.lower() == "content-type"]
+            kind = kinds[0].partition(";")[0].strip().lower() if kinds else CONTENT_TYPE
+            if (self._status, kind) != (200, CONTENT_TYPE):
+                raise ApplicationError(
+                    f"a stream of events has status {self._status} and type {kind:.80}, expected "
+                    f"200 and {CONTENT_TYPE}"
+                )
+            if self._size is not None or self._written:
+                raise ApplicationError("a stream of events has a Content-Length or was written to")
+        return stream.events_for(self._request)
 
     def _require_head(self) -> None:
         if self._phase is Phase.AWAITED:

@@ -11,12 +11,13 @@ import os
 import threading
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Final
+from typing import Final, cast
 from urllib.parse import unquote_to_bytes
 from wsgiref.types import WSGIEnvironment
 
+from server.app.event_streams import EventSource
 from server.app.wsgi_files import FileWrapper
-from server.http1.messages import Field, Request
+from server.http1.messages import Field, Request, RequestHead
 
 LOG = logging.getLogger("interlock.app")
 
@@ -63,9 +64,12 @@ class ErrorStream:
             LOG.error("%s", text)
 
 
-def environ_base(errors: ErrorStream, *, url_scheme: str) -> WSGIEnvironment:
+def environ_base(
+    errors: ErrorStream, *, url_scheme: str, events: EventSource | None = None
+) -> WSGIEnvironment:
     """What is the same for every request."""
-    return {
+    ours = {} if events is None else {"interlock.events": events}
+    return ours | {
         "SCRIPT_NAME": "",
         "SERVER_SOFTWARE": "interlock",
         "wsgi.version": (1, 0),
@@ -80,16 +84,49 @@ def environ_base(errors: ErrorStream, *, url_scheme: str) -> WSGIEnvironment:
     }
 
 
-def environ_of(request: Request, base: WSGIEnvironment) -> WSGIEnvironment:
-    """The environ of one request: `base`, and what the request says.
+class Environs:
+    """Makes the environs of one application's requests: `base`, and what the request says.
+
+    What the head says is made once for all requests that share it. Threads: any; two that make it
+    at once make the same.
+    """
+
+    __slots__ = ("_base",)
+
+    def __init__(self, base: WSGIEnvironment) -> None:
+        self._base = base
+
+    def environ_of(self, request: Request) -> WSGIEnvironment:
+        """The environ of one request, which is the application's to change."""
+        head, content = request.head, request.content
+        notes = head.notes
+        if notes is None:
+            environ = _environ_of(head, self._base)
+        else:
+            known = notes.get(self)
+            if known is None:
+                known = notes[self] = _environ_of(head, self._base)
+            environ = cast("WSGIEnvironment", known).copy()
+        server_name, server_port = request.local
+        environ["REMOTE_ADDR"], remote_port = request.peer
+        environ["REMOTE_PORT"] = str(remote_port)
+        # RFC 3875 4.1.14: an IPv6 address stands in brackets here, for URLs are made of it.
+        environ["SERVER_NAME"] = f"[{server_name}]" if ":" in server_name else server_name
+        environ["SERVER_PORT"] = str(server_port)
+        # The file itself: it has the methods of the PEP, stands at its beginning, and ends.
+        environ["wsgi.input"] = io.BytesIO(content) if isinstance(content, bytes) else content
+        if head.chunked:
+            environ["CONTENT_LENGTH"] = str(_size(request))
+        return environ
+
+
+def _environ_of(head: RequestHead, base: WSGIEnvironment) -> WSGIEnvironment:
+    """What is the same for every request with this head.
 
     PATH_INFO is decoded once. It is empty for the target `*`, which names the server and no path;
     REQUEST_URI and RAW_URI have the target as it came.
     """
-    head, content = request.head, request.content
     path, target = head.path, head.target
-    server_name, server_port = request.local
-    remote_address, remote_port = request.peer
     environ = {
         **base,
         "REQUEST_METHOD": head.method,
@@ -97,19 +134,10 @@ def environ_of(request: Request, base: WSGIEnvironment) -> WSGIEnvironment:
         "QUERY_STRING": head.query,
         "RAW_URI": target,
         "REQUEST_URI": target,
-        # RFC 3875 4.1.14: an IPv6 address stands in brackets here, for URLs are made of it.
-        "SERVER_NAME": f"[{server_name}]" if ":" in server_name else server_name,
-        "SERVER_PORT": str(server_port),
         "SERVER_PROTOCOL": "HTTP/1.1" if head.minor else "HTTP/1.0",
-        "REMOTE_ADDR": remote_address,
-        "REMOTE_PORT": str(remote_port),
-        # The file itself: it has the methods of the PEP, stands at its beginning, and ends.
-        "wsgi.input": io.BytesIO(content) if isinstance(content, bytes) else content,
     }
     if head.content_length is not None:
         environ["CONTENT_LENGTH"] = str(head.content_length)
-    elif head.chunked:
-        environ["CONTENT_LENGTH"] = str(_size(request))
     for name, value in head.fields.lines:
         key = key_of(name)
         if key in environ:
@@ -117,7 +145,7 @@ def environ_of(request: Request, base: WSGIEnvironment) -> WSGIEnvironment:
         elif key:
             environ[key] = value
     if target[:1] != "/":
-        _name_the_target(environ, request)
+        _name_the_target(environ, head)
     return environ
 
 
@@ -147,13 +175,13 @@ def _join(environ: WSGIEnvironment, key: str, line: Field) -> None:
     environ[key] = f"{environ[key]}{separator}{line[1]}"
 
 
-def _name_the_target(environ: WSGIEnvironment, request: Request) -> None:
+def _name_the_target(environ: WSGIEnvironment, head: RequestHead) -> None:
     """A target in absolute-form, authority-form or asterisk-form."""
     if environ["PATH_INFO"] == "*":
         environ["PATH_INFO"] = ""
     # RFC 9112 3.2.2: what the target names counts, and Host is ignored.
-    if request.head.authority:
-        environ["HTTP_HOST"] = request.head.authority
+    if head.authority:
+        environ["HTTP_HOST"] = head.authority
 
 
 def _size(request: Request) -> int:

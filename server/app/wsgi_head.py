@@ -33,6 +33,25 @@ Proxy-Connection. `Trailers` is that list's own misspelling.
 """
 
 
+Head = tuple[int, tuple[Field, ...], int | None]
+"""A status code, the fields without Content-Length, and the size that this declared."""
+
+
+def head_of(status: object, headers: object) -> Head:
+    """The head of a response, as `status_of` and `fields_of` say. Raises ApplicationError."""
+    if type(headers) is list:
+        try:
+            return _kept_head(status, tuple(headers))
+        except TypeError:  # something in it has no hash: what it should be will be said below
+            pass
+    return status_of(status), *fields_of(headers)
+
+
+@lru_cache(maxsize=512)  # what an application answers again and again
+def _kept_head(status: object, headers: tuple[object, ...]) -> Head:
+    return status_of(status), *fields_of(list(headers))
+
+
 @lru_cache(maxsize=128)  # applications use few
 def status_of(text: object) -> int:
     """The status code of a text like `200 OK`. Raises ApplicationError.

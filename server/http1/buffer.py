@@ -52,16 +52,26 @@ class Buffer:
         self._bytes.clear()
         self._searched = 0
 
+    def begins_with_text(self) -> bool:
+        """Whether there is a byte, and it is no CR."""
+        held = self._bytes
+        return bool(held) and held[0] != CR
+
     def first(self, size: int) -> bytes:
         """At most `size` bytes from the front, which stay."""
         return bytes(self._bytes[:size])
 
     def take(self, size: int) -> bytes:
         """At most `size` bytes from the front, which leave."""
-        taken = bytes(self._bytes[:size])
+        held = self._bytes
+        taken = bytes(held) if size >= len(held) else bytes(held[:size])
+        self.drop(size)
+        return taken
+
+    def drop(self, size: int) -> None:
+        """The first `size` bytes leave, or all."""
         del self._bytes[:size]
         self._searched = 0
-        return taken
 
     def unsearched_head(self) -> bytes | None:
         """The bytes up to and with the first empty line, which stay; None if it has not come.
@@ -71,9 +81,14 @@ class Buffer:
         """
         if self._searched:
             return None
-        end = self._bytes.find(b"\r\n\r\n")
-        self.searched_bytes += len(self._bytes) if end < 0 else end + 4
-        return None if end < 0 else bytes(self._bytes[: end + 4])
+        held = self._bytes
+        end = held.find(b"\r\n\r\n")
+        if end < 0:
+            self.searched_bytes += len(held)
+            return None
+        end += 4
+        self.searched_bytes += end
+        return bytes(held) if end == len(held) else bytes(held[:end])
 
     def take_line(self, bytes_max: int) -> bytes | None:
         """The next line without its LF, or None as long as that has not come. A CR before the LF

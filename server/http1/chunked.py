@@ -12,9 +12,9 @@ from server.errors import ProtocolError
 from server.http1 import grammar
 from server.http1.buffer import CR, Buffer, LineTooLong
 from server.http1.events import END_OF_REQUEST, NEED_DATA, ContentPiece, EndOfRequest, NeedData
-from server.http1.fields import NO_FIELDS, check_trailers, fields_of
+from server.http1.fields import check_trailers, fields_of
 from server.http1.lines import Section, without_cr
-from server.http1.messages import Fields
+from server.http1.messages import NO_FIELDS, Fields
 from statemachine._generated import ChunkedMachine, ChunkedState
 
 ChunkedEvent = NeedData | ContentPiece | EndOfRequest

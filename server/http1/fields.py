@@ -11,8 +11,6 @@ from server.errors import ContentError, ProtocolError
 from server.http1 import grammar
 from server.http1.messages import Field, Fields
 
-NO_FIELDS: Final = Fields()
-
 WRITER_OWNED: Final = frozenset(
     {
         # They frame the message: RFC 9112 section 6, and 7.1.2 for Trailer.

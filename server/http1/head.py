@@ -5,14 +5,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 from server.config import Config
 from server.errors import ProtocolError
 from server.http1 import grammar
-from server.http1.fields import NO_FIELDS, byte_in_words, fields_of
+from server.http1.fields import byte_in_words, fields_of
 from server.http1.framing import CHUNKED, FixedLength, Framing, framing_of
-from server.http1.messages import Fields, RequestHead
+from server.http1.messages import NO_FIELDS, Fields, RequestHead
 from server.http1.persistence import asks_to_persist
 from server.http1.target import host_of, target_of
 
@@ -22,7 +24,58 @@ MUST_DELIMIT: Final = frozenset({"POST", "PUT", "PATCH"})
 """
 
 
-def head_of(match: re.Match[str], config: Config) -> RequestHead:
+KEPT_BYTES_MAX: Final = 2048
+KEPT_HEADS_MAX: Final = 256
+"""A client that keeps its connection sends the same head again and again. So many are kept, with
+what was read in them, of those that are no longer than this: about a megabyte.
+"""
+
+
+WholeHead = Callable[[bytes], RequestHead | None]
+"""Reads a head that has come as a whole; None if the bytes are none, or their lines are too many.
+Raises ProtocolError for what the grammar cannot see.
+"""
+
+
+def whole_heads(config: Config) -> WholeHead:
+    """One for each of its own heads."""
+
+    def read(raw: bytes) -> RequestHead | None:
+        return _whole_head(raw, config, None)
+
+    return read
+
+
+def kept_heads(config: Config) -> WholeHead:
+    """One for all connections of a server, that gives the same head for the same bytes. Threads:
+    any.
+    """
+
+    # What is refused is not kept, for errors are not. Whose heads are kept cannot be found out by
+    # the time that it takes: for that one would have to send the whole head.
+    @lru_cache(maxsize=KEPT_HEADS_MAX)
+    def keep(raw: bytes) -> RequestHead | None:
+        return _whole_head(raw, config, {})
+
+    def read(raw: bytes) -> RequestHead | None:
+        return keep(raw) if len(raw) <= KEPT_BYTES_MAX else _whole_head(raw, config, None)
+
+    return read
+
+
+def _whole_head(
+    raw: bytes, config: Config, notes: dict[object, object] | None
+) -> RequestHead | None:
+    match = grammar.HEAD.fullmatch(raw.decode("latin-1"))
+    # The head's line ends are its request line's, its empty line's and one a field line.
+    if match is None or raw.count(b"\n") - 2 > config.fields_max:
+        return None
+    return head_of(match, config, notes)
+
+
+def head_of(
+    match: re.Match[str], config: Config, notes: dict[object, object] | None = None
+) -> RequestHead:
     """The head that `grammar.HEAD` has matched. Raises ProtocolError for what the grammar cannot
     see.
 
@@ -51,6 +104,7 @@ def head_of(match: re.Match[str], config: Config) -> RequestHead:
         framing is CHUNKED,
         asks_to_persist(fields, minor=minor),
         _expects_continue(fields, minor=minor, framing=framing),
+        notes,
     )
 
 

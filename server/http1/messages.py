@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import BinaryIO, Final, Literal
 
 Field = tuple[str, str]
 """A field name as it was received or is to be sent, and its value."""
@@ -72,6 +72,9 @@ class Fields:
         return f"Fields({self.lines!r})"
 
 
+NO_FIELDS: Final = Fields()
+
+
 @dataclass(frozen=True, slots=True)
 class RequestHead:
     """The request line and header section (RFC 9112 sections 3 and 5).
@@ -82,6 +85,10 @@ class RequestHead:
     target's own in absolute-form, else the Host field's. `minor` is the x of HTTP/1.x, 0 or 1: a
     higher one is read as 1 (RFC 9110 section 2.5). `content_length` is None where no content is
     announced or the coding is chunked.
+
+    Requests that begin with the same bytes may share one head. Then `notes` has a place for what
+    is made of the head alone, by whoever makes it: the values must not be changed any more. It is
+    None for a head that is this request's own.
     """
 
     method: str
@@ -95,9 +102,10 @@ class RequestHead:
     chunked: bool = False
     persists: bool = True
     expects_continue: bool = False
+    notes: dict[object, object] | None = field(default=None, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """One whole request, as a handler is given it.
 
@@ -109,7 +117,7 @@ class Request:
 
     head: RequestHead
     content: bytes | BinaryIO = b""
-    trailers: Fields = field(default_factory=Fields)
+    trailers: Fields = NO_FIELDS
     peer: tuple[str, int] = ("", 0)
     local: tuple[str, int] = ("", 0)
 
@@ -158,7 +166,38 @@ class Stream:
     close: Callable[[], None]
 
 
-Content = bytes | FileRegion | Parts | Stream
+CHANNELS_MAX: Final = 64
+"""So many channels may one client listen to at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Content that is published while the connection lasts, as an event stream (WHATWG HTML 9.2):
+    of these channels, after the event of the id `after`; without one, from now on.
+
+    `lossless` sends every event, or says which are lost; `latest` sends the newest of each channel
+    that the client can take, and begins with the one that there is. No worker is held, and the
+    connection ends with the stream. Raises ValueError for no channels or too many, or another
+    policy; TypeError for names that are no texts.
+    """
+
+    channels: tuple[str, ...]
+    policy: Literal["lossless", "latest"] = "lossless"
+    after: str = ""
+    size: None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.channels) <= CHANNELS_MAX:
+            raise ValueError(f"{len(self.channels)} channels, expected 1 to {CHANNELS_MAX}")
+        names: tuple[object, ...] = self.channels
+        for name in names:
+            if not isinstance(name, str) or not name:
+                raise TypeError(f"a channel is {name!r:.80}, expected its name as a str")
+        if self.policy not in ("lossless", "latest"):
+            raise ValueError(f"the policy is {self.policy!r:.80}, expected lossless or latest")
+
+
+Content = bytes | FileRegion | Parts | Stream | Events
 
 
 def pieces_of(content: bytes | FileRegion | Parts) -> tuple[bytes | FileRegion, ...]:

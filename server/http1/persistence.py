@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from server.http1.messages import Fields, RequestHead
 
 
@@ -9,7 +11,7 @@ def asks_to_persist(fields: Fields, *, minor: int) -> bool:
     """What the request asks for: the steps of section 9.3 in their order."""
     if fields.get("connection") is None:
         return minor >= 1
-    options = {one.lower() for one in fields.elements("connection")}
+    options = _options_in(",".join(fields.all("connection")))
     # 1. The close option wins, whatever stands beside it.
     if "close" in options:
         return False
@@ -17,10 +19,16 @@ def asks_to_persist(fields: Fields, *, minor: int) -> bool:
     return minor >= 1 or "keep-alive" in options
 
 
-def persists(head: RequestHead | None, *allowed: bool) -> bool:
-    """Whether the connection persists after the response to `head`: asked for, and allowed by
+@lru_cache(maxsize=64)  # clients send one of two or three
+def _options_in(values: str) -> frozenset[str]:
+    """The connection options of a list (RFC 9110 7.6.1), in lower case."""
+    return frozenset(one.strip(" \t").lower() for one in values.split(","))
+
+
+def persists(head: RequestHead | None, *, allowed: bool) -> bool:
+    """Whether the connection persists after the response to `head`: asked for, and `allowed` by
     everyone else.
 
     After a request whose head could not be read, nobody knows where the next one would begin.
     """
-    return head is not None and head.persists and all(allowed)
+    return allowed and head is not None and head.persists

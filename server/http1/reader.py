@@ -30,10 +30,16 @@ from server.http1.events import (
     EndOfRequest,
     Event,
 )
-from server.http1.fields import NO_FIELDS
-from server.http1.head import check_first_byte, check_request_line, head_of, head_of_start
+from server.http1.head import (
+    WholeHead,
+    check_first_byte,
+    check_request_line,
+    head_of,
+    head_of_start,
+    whole_heads,
+)
 from server.http1.lines import Section
-from server.http1.messages import Fields, RequestHead
+from server.http1.messages import NO_FIELDS, Fields, RequestHead
 from statemachine._generated import RequestMachine, RequestState
 
 EMPTY_LINES_MAX: Final = 1
@@ -45,8 +51,9 @@ request-line".
 class RequestReader(RequestMachine):
     """Reads the requests of one connection, one after the other.
 
-    `chunked_type` is the bound class. `head` is the present request's once it has come, `trailers`
-    its trailer section once it is whole.
+    `chunked_type` is the bound class. `whole_head` reads a head that has come at once: all readers
+    of a server share one that keeps what it has read (`head.kept_heads`). `head` is the present
+    request's once it has come, `trailers` its trailer section once it is whole.
 
     The caller passes on what it received and asks for events until NEED_DATA; then the reader
     holds less than one line of a head, a chunk or a trailer section, and what was given since the
@@ -64,12 +71,19 @@ class RequestReader(RequestMachine):
         "_refusal",
         "_short_bytes_max",
         "_start",
+        "_whole_head",
         "head",
         "trailers",
     )
 
-    def __init__(self, config: Config, chunked_type: type[ChunkedReader]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        chunked_type: type[ChunkedReader],
+        whole_head: WholeHead | None = None,
+    ) -> None:
         super().__init__()
+        self._whole_head = whole_head or whole_heads(config)
         self._config = config
         self._chunked_type = chunked_type
         self._buffer = Buffer()
@@ -98,6 +112,11 @@ class RequestReader(RequestMachine):
         are the next request's.
         """
         return len(self._buffer) > 0
+
+    @property
+    def chunks(self) -> ChunkedReader | None:
+        """What reads the present content, where its coding is chunked. Any thread may ask."""
+        return self._chunks
 
     def has_content(self) -> bool:
         head = self.head
@@ -155,6 +174,9 @@ class RequestReader(RequestMachine):
 
     def _await(self) -> Event:
         buffer = self._buffer
+        if buffer.begins_with_text():
+            self.began()
+            return self._read_whole_head() or self._read_head_lines()
         held = buffer.first(2)
         if not held or held == b"\r":
             if not buffer.ended:
@@ -176,13 +198,11 @@ class RequestReader(RequestMachine):
         raw = self._buffer.unsearched_head()
         if raw is None or len(raw) > self._short_bytes_max:
             return None
-        match = grammar.HEAD.fullmatch(raw.decode("latin-1"))
-        # The head's line ends are its request line's, its empty line's and one a field line.
-        if match is None or raw.count(b"\n") - 2 > self._config.fields_max:
+        head = self._whole_head(raw)
+        if head is None:
             return None
-        head = head_of(match, self._config)
         # Taken only now: what a refused head said stays here for `head_so_far`.
-        self._buffer.take(len(raw))
+        self._buffer.drop(len(raw))
         return self._tell_head(head)
 
     def _read_head_lines(self) -> Event:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from server.errors import ProtocolError
 from server.http1 import grammar
@@ -18,8 +18,7 @@ asks to stay within.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """A request target in its parts. `authority` is None where the target names none and the Host
     field does.
     """
@@ -38,7 +37,8 @@ def target_of(method: str, text: str) -> Target:
         return _authority_form(text)
     origin = grammar.ORIGIN_FORM.fullmatch(text)
     if origin:
-        return Target(origin[1], origin[2] or "", None)
+        path, query = origin.groups("")
+        return Target(path, query, None)
     if text == "*":
         if method != "OPTIONS":
             raise ProtocolError("target * is for OPTIONS only")

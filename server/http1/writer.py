@@ -7,13 +7,14 @@ follows on the connection is read as the next response by any client.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 
 from server.errors import ContentError
 from server.http1.fields import check_response_value, lowered_response_name
-from server.http1.messages import RequestHead, Response
+from server.http1.messages import Field, RequestHead, Response
 from server.http1.persistence import persists as connection_persists
 from statemachine._generated import ResponseMachine, ResponseState
 
@@ -27,28 +28,40 @@ says 0 (section 15.3.6).
 """
 
 
+DATE_NAME: Final = b"Date: "
+KEPT_HEADS_MAX: Final = 256
+"""Of so many different responses are the checked lines kept."""
+
+
 class ResponseWriter(ResponseMachine):
     """Frames the response to one request. `head` is that request's, None for one that could not be
     read.
 
     `framed_bytes` counts the content so far, without its coding. `persists` says, once the final
-    head is framed, what that head told the peer about the connection. `server_name` is the Server
-    field's value; empty leaves the field out.
+    head is framed, what that head told the peer about the connection; `coded`, whether the content
+    is in the chunked coding. `server_name` is the Server field's value; empty leaves the field out.
     """
 
-    __slots__ = ("_coded", "_head", "_promised_bytes", "_server_name", "framed_bytes", "persists")
+    __slots__ = ("_head", "_promised_bytes", "_server_name", "coded", "framed_bytes", "persists")
 
     def __init__(self, head: RequestHead | None, *, server_name: str = "interlock") -> None:
         super().__init__()
         self._head = head
         self._server_name = server_name
-        self._coded = False
+        self.coded = False
         self._promised_bytes: int | None = 0
         self.framed_bytes = 0
         self.persists = False
 
     def has_content(self) -> bool:
         return self._promised_bytes is None or self._promised_bytes > 0
+
+    @property
+    def ends_with_connection(self) -> bool:
+        """Whether only the end of the connection says where the content ends: HTTP/1.0 knows no
+        coding that could (RFC 9112 section 6.3, step 8).
+        """
+        return self._promised_bytes is None and not self.coded
 
     def content_is_exact(self) -> bool:
         return self._promised_bytes is None or self.framed_bytes == self._promised_bytes
@@ -73,38 +86,37 @@ class ResponseWriter(ResponseMachine):
         Raises ContentError, and leaves the state PENDING, for a response that cannot be framed:
         another answer is still possible then. The error names the field or the status.
         """
-        status, content = response.status, response.content
+        status, content, head = response.status, response.content, self._head
         size = len(content) if isinstance(content, bytes) else content.size
-        self._check(status, size)
-        lines = [_status_line(status)]
-        names = set()
-        for field in response.fields:
-            names.add(lowered_response_name(field[0]))
-            check_response_value(field)
-            lines.append(f"{field[0]}: {field[1]}\r\n")
-        if self._server_name and "server" not in names:
-            lines.insert(1, f"Server: {self._server_name}\r\n")
-        if "date" not in names:
-            lines.insert(1, f"Date: {date.decode('latin-1')}\r\n")
-        self.persists = connection_persists(self._head, response.persists, persists)
+        method = "" if head is None else head.method
+        _check(status, size, method)
+        fields = response.fields
+        try:
+            begin, rest = _kept_lines(status, fields, self._server_name)
+        except TypeError:  # not a tuple of tuples: it has no hash
+            begin, rest = _lines_of(status, fields, self._server_name)
+        self.persists = connection_persists(head, allowed=persists and response.persists)
+        framing = b""
         if size is None:
-            self._coded = self._head is not None and self._head.minor > 0
+            self.coded = head is not None and head.minor > 0
             # HTTP/1.0 knows no codings: there the end of the connection is the end of the content.
-            self.persists = self.persists and self._coded
-            lines.append("Transfer-Encoding: chunked\r\n" if self._coded else "")
+            self.persists = self.persists and self.coded
+            if self.coded:
+                framing = b"Transfer-Encoding: chunked\r\n"
         elif status not in WITHOUT_LENGTH:
-            lines.append(f"Content-Length: {size}\r\n")
-        lines.append(self._connection_line())
-        self._promised_bytes = 0 if self._answers("HEAD") else size
+            framing = b"Content-Length: %d\r\n" % size
+        self._promised_bytes = 0 if method == "HEAD" else size
         self.head_framed()
-        return "".join(lines).encode("latin-1")
+        if begin.endswith(DATE_NAME):
+            begin = b"%b%b\r\n" % (begin, date)
+        return begin + rest + framing + self._connection_line()
 
     def content(self, data: bytes) -> bytes:
         """The bytes to send for a piece of content: itself, counted, or the chunk that it makes.
         No bytes make no chunk, for an empty one would be the last. Raises as `count` does.
         """
         self.count(len(data))
-        return b"%x\r\n%b\r\n" % (len(data), data) if self._coded and data else data
+        return chunk(data) if self.coded and data else data
 
     def count(self, size: int) -> None:
         """Take `size` content bytes as framed, which the transport sends by itself from a file.
@@ -130,27 +142,54 @@ class ResponseWriter(ResponseMachine):
             raise ContentError(
                 f"content of {self.framed_bytes} bytes, {self._promised_bytes} were promised"
             )
-        return b"0\r\n\r\n" if self._coded else b""
+        return b"0\r\n\r\n" if self.coded else b""
 
-    def _check(self, status: int, size: int | None) -> None:
-        if not STATUS_MIN <= status <= STATUS_MAX:
-            raise ContentError(f"status {status} is not one of a final response")
-        if size != 0 and status in WITHOUT_CONTENT:
-            raise ContentError(f"a response with status {status} has no content")
-        # RFC 9110 section 9.3.6: after it the connection would be a tunnel.
-        if status < 300 and self._answers("CONNECT"):
-            raise ContentError("CONNECT cannot be answered with success")
-
-    def _connection_line(self) -> str:
+    def _connection_line(self) -> bytes:
         """The Connection field where it is needed, and the empty line."""
         if not self.persists:
-            return "Connection: close\r\n\r\n"
+            return b"Connection: close\r\n\r\n"
         if self._head is not None and self._head.minor == 0:
-            return "Connection: keep-alive\r\n\r\n"
-        return "\r\n"
+            return b"Connection: keep-alive\r\n\r\n"
+        return b"\r\n"
 
-    def _answers(self, method: str) -> bool:
-        return self._head is not None and self._head.method == method
+
+def _check(status: int, size: int | None, method: str) -> None:
+    if not STATUS_MIN <= status <= STATUS_MAX:
+        raise ContentError(f"status {status} is not one of a final response")
+    if size != 0 and status in WITHOUT_CONTENT:
+        raise ContentError(f"a response with status {status} has no content")
+    # RFC 9110 section 9.3.6: after it the connection would be a tunnel.
+    if status < 300 and method == "CONNECT":
+        raise ContentError("CONNECT cannot be answered with success")
+
+
+def _lines_of(status: int, fields: Iterable[Field], server_name: str) -> tuple[bytes, bytes]:
+    """The lines of a head that do not depend on its message: those before the Date field's value,
+    with its name, and those after it. Where a handler sets Date itself, it is among the latter.
+    Raises ContentError.
+    """
+    lines = []
+    names = set()
+    for field in fields:
+        names.add(lowered_response_name(field[0]))
+        check_response_value(field)
+        lines.append(f"{field[0]}: {field[1]}\r\n")
+    if server_name and "server" not in names:
+        lines.insert(0, f"Server: {server_name}\r\n")
+    begin = _status_line(status).encode("ascii")
+    rest = "".join(lines).encode("latin-1")
+    return begin if "date" in names else begin + DATE_NAME, rest
+
+
+# Applications answer with the same few heads, but for what they set in cookies and validators.
+_kept_lines = lru_cache(maxsize=KEPT_HEADS_MAX)(_lines_of)
+
+
+def chunk(data: bytes) -> bytes:
+    """A piece of content in the chunked coding (RFC 9112 section 7.1). It must have bytes: an empty
+    one would be the last.
+    """
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 # At most 600 statuses pass the checks before it.

@@ -8,62 +8,86 @@ in which state, and nothing else does. The reactor's steps are in `reactor`, the
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections.abc import Callable
 
 from server.errors import ContentError
+from server.events import Subscription
 from server.http1.messages import FileRegion, Request, RequestHead
 from server.http1.reader import RequestReader
 from server.http1.writer import ResponseWriter
 from server.net.intake import Intake
+from server.net.meter import NEVER
 from server.net.pipe import Pipe
 from server.net.pool import Job
 from server.net.timers import NOT_WATCHED
 from server.net.transport import Transport
-from statemachine._generated import ConnectionMachine, ConnectionState, RequestState
+from statemachine._generated import (
+    ConnectionMachine,
+    RequestState,
+    ResponseState,
+)
 
 LOG = logging.getLogger("interlock.connection")
 
 
 class Connection(ConnectionMachine):
-    """One accepted connection.
+    """One accepted connection. `subscription` is what a stream of events is a subscriber by.
 
     Times are seconds of the monotonic clock: `deadline` is when the present state has lasted too
-    long, written by the owner before the hand-over; `began` is when the request's first bytes were
-    read. `outgoing` is what is decided and not yet sent. `answer` is what has been promised to the
-    peer for the request under way. `serial` counts the server's connections, `requests` those that
-    were taken from this one.
+    long, written by the owner before the hand-over; `progress` are the bytes that have moved since,
+    where the state has a rate, and `progress_seen` what they were when time was last asked for.
+    `began` is when the request's first bytes were read. `queued_at`, `taken_at` and `answered_at`
+    are when it was complete, when a worker had it, and when its handler had answered; the latter
+    two are NEVER until then. `outgoing` is what is decided and not yet sent, a few pieces: a list,
+    for an empty deque holds 760 bytes. `answer` is what has been promised to the peer for the
+    request under way. `serial` counts the server's connections,
+    `requests` those that were taken from this one. `give_back` gives back what the bytes in
+    `outgoing` have taken from the reservoir, if they have.
     """
 
     __slots__ = (
         "answer",
+        "answered_at",
         "began",
         "content",
         "deadline",
+        "give_back",
         "head",
         "job",
         "outgoing",
         "pipe",
+        "progress",
+        "progress_seen",
+        "queued_at",
         "reader",
         "requests",
         "serial",
+        "subscription",
+        "taken_at",
         "tick",
         "transport",
     )
 
     def __init__(self, transport: Transport, reader: RequestReader, content: Intake) -> None:
-        self.state = ConnectionState.PARKED
+        super().__init__()
         self.transport = transport
         self.reader = reader
         self.deadline = 0.0
+        self.progress = 0
+        self.progress_seen = 0
         self.tick = NOT_WATCHED
         self.began = 0.0
+        self.queued_at = 0.0
+        self.taken_at = self.answered_at = NEVER
         self.serial = 0
         self.requests = 0
         self.head: RequestHead | None = None
         self.content = content
         self.pipe: Pipe | None = None
         self.job: Job | None = None
-        self.outgoing: deque[bytes | memoryview | FileRegion] = deque()
+        self.subscription: Subscription | None = None
+        self.outgoing: list[bytes | memoryview | FileRegion] = []
+        self.give_back: Callable[[], None] | None = None
         self.answer: Answer | None = None
 
     @property
@@ -74,15 +98,39 @@ class Connection(ConnectionMachine):
     def request_began(self) -> bool:
         return self.reader.state in (RequestState.HEAD, RequestState.CONTENT)
 
+    def answer_began(self) -> bool:
+        answer = self.answer
+        return answer is not None and answer.writer.state is not ResponseState.PENDING
+
+    def looks_whole(self) -> bool:
+        """Whether an answer that is not would look whole to its peer, where the connection ended
+        here as it does after one that is.
+        """
+        answer = self.answer
+        if answer is None or not answer.writer.ends_with_connection:
+            return False
+        is_made = answer.writer.state is ResponseState.COMPLETE
+        return bool(self.outgoing) or self.pipe is not None or not is_made
+
     def persists(self) -> bool:
         return self.answer is not None and self.answer.writer.persists
 
     def begin_request(self, now: float) -> None:
         """Forget the request before: the next bytes are another one's, read at `now`."""
         self.began = now
+        self.taken_at = self.answered_at = NEVER
         self.head = None
         self.job = None
         self.content.drop()
+
+    def rest(self) -> None:
+        """Forget the request that was answered, while nothing has come of the next one: an idle
+        connection keeps what is its own.
+        """
+        self.head = None
+        self.job = None
+        self.answer = None
+        self.queued_at = self.taken_at = self.answered_at = NEVER
 
     def take_request(self) -> Request:
         """The request that is complete now; the connection keeps nothing of it but its head."""
@@ -108,12 +156,36 @@ class Connection(ConnectionMachine):
             if sent == 0:
                 return False
             room -= sent
-        return not outgoing
+            self.progress += sent
+        if outgoing:
+            return False
+        if self.give_back is not None:
+            self._give_back()
+        return True
+
+    def unsent_bytes(self) -> int:
+        """How many bytes wait in memory to be sent."""
+        return sum(len(one) for one in self.outgoing if not isinstance(one, FileRegion))
+
+    def keep_unsent(self, give_back: Callable[[], None]) -> None:
+        """Keep the bytes that wait to be sent, and nothing besides them; `give_back` is called when
+        they are kept no longer.
+        """
+        self.give_back = give_back
+        for index, piece in enumerate(self.outgoing):
+            if isinstance(piece, memoryview):
+                # It is all that is left of a response, and holds the whole of it.
+                self.outgoing[index] = bytes(piece)
+
+    def _give_back(self) -> None:
+        give_back, self.give_back = self.give_back, None
+        if give_back is not None:
+            give_back()
 
     def _send(self, piece: bytes | memoryview) -> int:
         sent = self.transport.send(piece)
         if sent == len(piece):
-            self.outgoing.popleft()
+            del self.outgoing[0]
         elif sent:
             self.outgoing[0] = memoryview(piece)[sent:]
         return sent
@@ -130,7 +202,7 @@ class Connection(ConnectionMachine):
         region.offset += sent
         region.size -= sent
         if not region.size:
-            self.outgoing.popleft()
+            del self.outgoing[0]
             close_file(region)
             # Bytes were framed when they were put in line: the last region ends the message.
             if self.pipe is None and writer.content_is_exact():
@@ -140,12 +212,13 @@ class Connection(ConnectionMachine):
     def let_go(self) -> None:
         """Forget what is not sent or not asked for, and close its files."""
         self.content.drop()
-        if self.pipe is not None:
-            self.pipe.abandon()
         for piece in self.outgoing:
             if isinstance(piece, FileRegion):
                 close_file(piece)
         self.outgoing.clear()
+        if self.pipe is not None:
+            self.pipe.abandon()
+        self._give_back()
 
 
 def close_file(region: FileRegion) -> None:

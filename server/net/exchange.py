@@ -3,24 +3,34 @@
 An `Exchange` is the job that a complete request becomes. It makes the connection the worker's own,
 calls the handler, sends what the kernel takes at once, and hands the connection to the reactor
 again, in the state that says what is left to do. It never waits for the peer.
+
+EXCHANGING is a lease. A handler may be stuck for longer than anybody should wait: then its job is
+revoked, and the reactor answers in the worker's place. So the exchange has a lock, which its worker
+holds while it touches the connection, and lends while code of the handler's runs. Only who holds
+the lock may revoke the job; the worker looks at its job when it has the lock again, and leaves the
+connection alone if it is not the worker's any more.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from server.errors import ContentError
-from server.http1.messages import Content, Request, Response, Stream
+from server.http1.messages import Content, Events, FileRegion, Request, Response, Stream
+from server.http1.trace_context import trace_context
 from server.net.connection import Connection
 from server.net.pipe import Pipe
-from server.net.poller import READ
 from server.net.pool import Job
+from server.net.responder import close_stream, discard
 from server.net.rooms import Rooms
-from server.net.streaming import End, Outlet
+from server.net.streaming import End, Outlet, Revoked
+from server.net.threads import Lock
 from statemachine._generated import (
     ConnectionState,
+    JobState,
     RequestState,
     ResponseState,
     ServerState,
@@ -29,6 +39,14 @@ from statemachine._generated import (
 LOG = logging.getLogger("interlock.exchange")
 
 Handler = Callable[[Request], Response]
+T = TypeVar("T")
+
+GONE_SECONDS = 0.01
+"""Whoever has waited for longer than this in the queue is looked at first, for it may have left.
+In a queue that moves, nobody pays for that look."""
+
+CUT = frozenset({ServerState.CUTTING, ServerState.FORCED})
+"""States of the server in which a broken socket was broken by us."""
 
 
 class Returns(Protocol):
@@ -48,92 +66,99 @@ class Desk:
     """
 
     def __init__(self, handler: Handler, rooms: Rooms, returns: Returns) -> None:
+        self.make_lease: Callable[[], Lock] = rooms.pool.threading.Lock
         self._handler = handler
         self._returns = returns
         self._responder = rooms.responder
         self._clock = rooms.clock
         self._poller = rooms.poller
         self._make_pipe = rooms.makers.pipe
+        self._make_subscription = rooms.makers.subscription
+        self._memory = rooms.reservoir.memory
         self._lifecycle = rooms.lifecycle
+        self._queue_seconds = rooms.patience.connection[ConnectionState.QUEUED]
         self._idle_seconds = rooms.patience.request[RequestState.AWAITED]
         self._write_seconds = rooms.patience.connection[ConnectionState.FLUSHING]
         self._linger_seconds = rooms.patience.connection[ConnectionState.LINGERING]
         self._send_turn_bytes_max = rooms.config.send_turn_bytes_max
+        self._relay_memory_bytes_max = rooms.config.relay_memory_bytes_max
+        self._half_closed_is_gone = rooms.config.half_closed == "gone"
 
     def hand_back(self, connection: Connection) -> None:
         """Let the reactor look at a connection that is no worker's any more."""
         self._returns.hand_back(connection)
 
-    def serve(self, connection: Connection) -> None:
+    def serve(self, exchange: Exchange) -> None:
         """Answer the request of a connection that is EXCHANGING, and hand the connection back."""
+        connection = exchange.connection
+        if self._has_left(connection):
+            return
         request = connection.take_request()
         try:
-            content = self._frame(connection, self._answer(connection, request))
+            content = self._frame(exchange, self._answer(exchange, request))
             if isinstance(content, Stream):
-                self._stream(connection, content)
+                self._stream(exchange, content)
+            elif isinstance(content, Events):
+                self._subscribe(connection, content)
             else:
-                self._send(connection)
+                self._send(exchange)
+        except Revoked:
+            LOG.warning("%s: its handler has ended, long after its job was revoked", exchange)
         finally:
             if not isinstance(request.content, bytes):
                 request.content.close()
 
-    def _send(self, connection: Connection) -> None:
-        """All is decided: send what the kernel takes at once, and leave the rest to the reactor."""
+    # --- before -----------------------------------------------------------------------------
+
+    def _has_left(self, connection: Connection) -> bool:
+        """Hand back a connection whose peer has gone while its request was queued."""
+        connection.queued_at = queued_at = connection.deadline - self._queue_seconds
+        connection.taken_at = now = self._clock.monotonic()
+        if now - queued_at < GONE_SECONDS:
+            return False
         try:
-            sent = connection.send(self._send_turn_bytes_max)
-        except ContentError as error:
-            LOG.error("request %s: the response was cut: %s", connection.request_id, error)
-            self._end(connection, connection.response_broken)
+            ended = connection.transport.peek()
         except OSError:
-            self._end(connection, connection.peer_failed)
-        else:
-            if sent:
-                self._finish(connection)
-            else:
-                self._set_deadline(connection, self._write_seconds)
-                self._end(connection, connection.send_blocked)
+            self._lose(connection)
+            return True
+        # A peer that has ended its side may still read (RFC 9112 section 9.6).
+        if ended and self._half_closed_is_gone:
+            self._end(connection, connection.peer_ended)
+            return True
+        return False
 
-    def _end(self, connection: Connection, event: Callable[[], None]) -> None:
-        event()
-        self._returns.hand_back(connection)
-
-    def _stream(self, connection: Connection, content: Stream) -> None:
-        """Send content while it is made; the reactor relays it where the peer falls behind."""
-        outlet = Outlet(
-            connection,
-            turn_bytes_max=self._send_turn_bytes_max,
-            relay=self._relay,
-            hand_back=self._returns.hand_back,
-        )
-        end = outlet.make(content)
-        if outlet.pipe is not None:
-            # The connection is the reactor's: it learns from the pipe how the stream ended.
-            if end is End.BROKEN:
-                outlet.pipe.fail()
-            self._returns.hand_back(connection)
-        elif end is End.MADE:
-            self._finish(connection)
-        else:
-            broken = end is End.BROKEN
-            self._end(connection, connection.response_broken if broken else connection.peer_failed)
-
-    def _relay(self, connection: Connection) -> Pipe:
-        """Give the connection to the reactor; the pipe is all that this worker keeps of it."""
-        connection.pipe = pipe = self._make_pipe()
-        self._set_deadline(connection, self._write_seconds)
-        self._end(connection, connection.content_outran_peer)
-        return pipe
-
-    def _answer(self, connection: Connection, request: Request) -> Response:
+    def _answer(self, exchange: Exchange, request: Request) -> Response:
+        """Call the handler. Raises Revoked."""
+        # As in `Exchange.lend`: written out, for this is done for each request.
+        exchange.lease.release()
         try:
-            return self._handler(request)
+            response = self._handler(request)
         except BaseException:  # SystemExit and the like end the exchange, never the worker
-            head = request.head
-            said = connection.request_id, head.method, head.target
-            LOG.exception("request %s: the handler raised: %s %s", *said)
-            return Response(500)
+            LOG.exception("%s: the handler raised", exchange)
+            response = Response(500)
+        finally:
+            exchange.lease.acquire()
+        if exchange.state is JobState.REVOKED:
+            if isinstance(response, Response):
+                discard(response)
+            raise Revoked
+        exchange.connection.answered_at = self._clock.monotonic()
+        return response
 
-    def _frame(self, connection: Connection, response: Response) -> Content:
+    def _frame(self, exchange: Exchange, response: Response) -> Content:
+        """Frame the response; returns what is left to be made of it. Raises Revoked."""
+        stream = getattr(response, "content", None)
+        if not isinstance(stream, Stream):
+            return self._frame_made(exchange.connection, response)
+        # Its `close` is the handler's code: it must not be called while the lease is held.
+        close, stream.close = stream.close, lambda: None
+        content = self._frame_made(exchange.connection, response)
+        stream.close = close
+        if content is not stream:
+            exchange.lend(functools.partial(close_stream, stream))
+        return content
+
+    def _frame_made(self, connection: Connection, response: Response) -> Content:
         """Frame the response, or the error that it is; returns what is left to be made of it."""
         try:
             self._responder.frame(connection, response)
@@ -150,10 +175,118 @@ class Desk:
         self._responder.frame_error(connection, 500, "The server made a mistake.")
         return b""
 
+    # --- the response -----------------------------------------------------------------------
+
+    def _send(self, exchange: Exchange) -> None:
+        """All is decided: send what the kernel takes at once, and leave the rest to the reactor."""
+        connection = exchange.connection
+        try:
+            sent = self._send_now(connection)
+        except ContentError as error:
+            LOG.error("request %s: the response was cut: %s", connection.request_id, error)
+            self._end(connection, connection.response_broken)
+        except OSError:
+            self._lose(connection)
+        else:
+            if sent:
+                self._finish(connection)
+            elif self._may_keep(connection):
+                self._set_deadline(connection, self._write_seconds)
+                self._end(connection, connection.send_blocked)
+            else:
+                self._relay_rest(exchange)
+
+    def _send_now(self, connection: Connection) -> bool:
+        """Send what the peer takes at once: a turn, and as many more as it takes whole of what is
+        too much to be kept. True: that was all. Raises what `Connection.send` does.
+        """
+        turn = self._send_turn_bytes_max
+        if connection.send(turn):
+            return True
+        while connection.unsent_bytes() > self._relay_memory_bytes_max:
+            before = connection.progress
+            if connection.send(turn):
+                return True
+            if connection.progress - before < turn:
+                break
+        return False
+
+    def _may_keep(self, connection: Connection) -> bool:
+        """Whether what is not sent may wait in memory; then it has been taken from the reservoir.
+
+        Bytes that come with files are kept in any case: a pipe has no place for files.
+        """
+        size = connection.unsent_bytes()
+        if size <= self._relay_memory_bytes_max and self._memory.take(size):
+            connection.keep_unsent(functools.partial(self._memory.give_back, size))
+            return True
+        return any(isinstance(one, FileRegion) for one in connection.outgoing)
+
+    def _relay_rest(self, exchange: Exchange) -> None:
+        """What is left is too much for the memory: the pipe has a file for it."""
+        try:
+            self._relay(exchange).end()
+        except BrokenPipeError as error:
+            LOG.debug("the peer has gone: %s", error)
+        except OSError as error:
+            # The pipe is BROKEN, and the reactor will find it so.
+            LOG.error("%s: the response was cut: it cannot be kept: %s", exchange, error)
+        exchange.tell_reactor()
+
+    def _stream(self, exchange: Exchange, content: Stream) -> None:
+        """Send content while it is made; the reactor relays it where the peer falls behind."""
+        connection = exchange.connection
+        outlet = Outlet(exchange, send=self._send_now, relay=self._relay)
+        end = outlet.make(content)
+        if exchange.pipe is not None:
+            return  # the connection is the reactor's, and the pipe says how the stream ended
+        if end is End.MADE:
+            self._finish(connection)
+        elif end is End.BROKEN:
+            self._end(connection, connection.response_broken)
+        else:
+            self._lose(connection)
+
+    def _subscribe(self, connection: Connection, events: Events) -> None:
+        """The head is in line, and others make the content: the worker is free."""
+        connection.subscription = self._make_subscription(events)
+        self._set_deadline(connection, self._write_seconds)
+        self._end(connection, connection.subscribed)
+
+    def _relay(self, exchange: Exchange) -> Pipe:
+        """Give the connection to the reactor, and to the pipe what is not sent yet. The pipe is all
+        that this worker keeps. Raises what `Pipe.put` does.
+        """
+        connection = exchange.connection
+        rest = list(connection.outgoing)
+        connection.outgoing.clear()
+        connection.pipe = exchange.pipe = pipe = self._make_pipe()
+        self._set_deadline(connection, self._write_seconds)
+        self._end(connection, connection.content_outran_peer)
+        # Nothing is left to be held: a worker that waits for its reader may be revoked, too.
+        exchange.lease.release()
+        while rest:
+            piece = rest.pop(0)
+            assert not isinstance(piece, FileRegion)
+            pipe.put(piece, exchange.tell_reactor)
+        return pipe
+
+    # --- the hand-over ----------------------------------------------------------------------
+
+    def _end(self, connection: Connection, event: Callable[[], None]) -> None:
+        event()
+        self._returns.hand_back(connection)
+
+    def _lose(self, connection: Connection) -> None:
+        """The peer has failed; or so it seems, where a forced stop has broken its socket."""
+        ours = self._lifecycle.state in CUT
+        self._end(connection, connection.cut if ours else connection.peer_failed)
+
     def _set_deadline(self, connection: Connection, seconds: float) -> None:
         # Before the arrow, for after it the reactor may look at once: it would find the deadline of
         # QUEUED, which a slow handler has outlasted, and close what has only just become its own.
         connection.deadline = self._clock.monotonic() + seconds
+        connection.progress = connection.progress_seen = 0
 
     def _finish(self, connection: Connection) -> None:
         """Every byte is with the kernel: hand the connection over by its state."""
@@ -173,46 +306,93 @@ class Desk:
         if pipelined:
             self._returns.hand_back(connection)
         else:
-            self._poller.arm(descriptor, READ)
+            self._poller.attend(descriptor)
         # A drain that began while this response was promised to persist may have looked for parked
         # connections before this one was. It began before this line, then, and we see it; or it
         # begins after it, and sees the connection.
-        if self._lifecycle.state is not ServerState.SERVING:
+        if self._lifecycle.state not in (ServerState.SERVING, ServerState.LAME_DUCK):
             self._returns.sweep()
 
 
 class Exchange(Job):
-    """One complete request, as a job."""
+    """One complete request, as a job. Made when the request is.
 
-    __slots__ = ("connection", "desk")
+    `lease` is free while code of the handler's runs, and when the connection has come to RELAYING:
+    otherwise its worker has it, or the worker to come. `pipe` is where the worker has put what its
+    peer does not take, as soon as there is one.
+    """
+
+    __slots__ = ("_head", "_number", "connection", "desk", "lease", "pipe")
 
     def __init__(self, connection: Connection, desk: Desk) -> None:
         super().__init__()
         self.connection = connection
         self.desk = desk
+        self.pipe: Pipe | None = None
+        # Held before there is a worker, so that there is no moment at which one has begun and not
+        # got it yet. It is never released after the hand-over: then there is nothing to revoke.
+        self.lease = desk.make_lease()
+        self.lease.acquire()
+        self._head = connection.head
+        self._number = connection.requests + 1
+
+    @property
+    def line(self) -> str:
+        """Method and path of the request, without the query, which may hold what is secret."""
+        head = self._head
+        return f"{head.method} {head.path}" if head else ""
+
+    def __str__(self) -> str:
+        name, head = f"{self.connection.serial}-{self._number}", self._head
+        if head is None:
+            return f"request {name}"
+        context = trace_context(head.fields)
+        trace = f" (trace {context.trace_id})" if context else ""
+        return f"request {name}: {head.method} {head.target}{trace}"
+
+    def lend(self, call: Callable[[], T]) -> T:
+        """Run code of the handler's, without the lease. Raises what it raises; or Revoked, for then
+        that is nobody's business any more.
+        """
+        if self.pipe is None:
+            self.lease.release()
+        try:
+            return call()
+        finally:
+            if self.pipe is None:
+                self.lease.acquire()
+            if self.state is JobState.REVOKED:
+                raise Revoked
+
+    def tell_reactor(self) -> None:
+        """Let the reactor look at the connection again."""
+        self.desk.hand_back(self.connection)
 
     def run(self) -> None:
         try:
             self.connection.taken()
-            self.desk.serve(self.connection)
+            self.desk.serve(self)
         except BaseException:
             self._give_up()
             raise
 
     def dropped(self, error: BaseException | None) -> None:  # noqa: ARG002 - all errors are one
-        """Withdrawn, or abandoned by a worker that died: nobody will answer."""
+        """Withdrawn, revoked, or abandoned by a worker that died: nobody will answer."""
         self._give_up()
 
     def _give_up(self) -> None:
         """The connection must not stay with a job that has ended, nor with its worker."""
         connection = self.connection
+        if self.pipe is not None:
+            self.pipe.fail()
         # A mistake may have come after the hand-over, when the next request of the connection is
         # with another worker already: then its job is another, and nothing here is ours. The state
         # is read first: what is EXCHANGING now and has this job is not another worker's.
         exchanging = connection.state is ConnectionState.EXCHANGING
         if connection.job is not self:
             return
-        if exchanging:
+        # Of a job that was revoked, the reactor is the heir. Its worker may wake any time.
+        if exchanging and self.state is not JobState.REVOKED:
             connection.response_broken()
         # What is still QUEUED is shed by the reactor.
         self.desk.hand_back(connection)

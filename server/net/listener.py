@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Callable
 
 from server.errors import StartError
 from server.net.timers import NOT_WATCHED
@@ -21,17 +22,26 @@ GONE_MAX = 64
 has failed, and trying again at once would spin."""
 
 
+MakeTransport = Callable[[socket.socket, Address], Transport]
+"""Makes of what was accepted, and its name, what a connection is served on."""
+
+
 class OutOfRoom(Exception):
     """Nobody can be accepted for the time being; the newcomers stay in the backlog."""
 
 
 class Listener(ListenerMachine):
-    """A bound socket that listens. `deadline` is when a pause ends."""
+    """A bound socket that listens. `deadline` is when a pause ends; `transport` makes of what it
+    accepts what a connection is served on.
+    """
 
-    __slots__ = ("_socket", "address", "deadline", "descriptor", "tick")
+    __slots__ = ("_make_transport", "_socket", "address", "deadline", "descriptor", "tick")
 
-    def __init__(self, listening: socket.socket) -> None:
+    def __init__(
+        self, listening: socket.socket, transport: MakeTransport = SocketTransport
+    ) -> None:
         super().__init__()
+        self._make_transport = transport
         listening.setblocking(False)
         self._socket = listening
         self.descriptor = listening.fileno()
@@ -54,7 +64,7 @@ class Listener(ListenerMachine):
                 # a dozen such errors): the next one in the backlog is none the worse for it.
                 gone = str(error)
                 continue
-            return SocketTransport(connected, address_of(name))
+            return self._make_transport(connected, address_of(name))
         raise OutOfRoom(gone)
 
     def close(self) -> None:

@@ -13,10 +13,14 @@ ConfigError that names it: a log that quietly says `-` would be read as a fact.
 | `%r` `%m` `%U` `%q` `%H` | request line, method, path as received, `?` and query, HTTP version |
 | `%s` `%>s` `%<s` `%b` `%B` | status; bytes of content, none being `-` or `0` |
 | `%D` `%T` `%{UNIT}T` | how long it took: microseconds, seconds, or in `us`, `ms`, `s` |
+| `%{queue_ms}T` `%{app_ms}T` | in milliseconds, with three places: waited for a worker; in the |
+| `%{write_ms}T` | handler until it answered; from then to the last byte. Our own. |
 | `%{NAME}i` | a field of the request |
 | `%P` `%{pid}P` `%{tid}P` | process; the thread that ended the exchange |
 | `%L` | the request's id in the error log: the connection's number, and its own in it |
+| `%{trace}L` `%{parent}L` | the ids of a valid `traceparent` (W3C Trace Context). Our own. |
 | `%X` | how the connection was left: `X` cut off before the end, `+` persists, `-` closed |
+| `%{state}X` | the connection's state at the answer's end, or `CUT`. Our own. |
 | `%{tuple}a` | the 5-tuple, `tcp 127.0.0.1:51324 127.0.0.1:7878`: protocol, peer, us. Our own. |
 | `%%` | a percent sign |
 
@@ -30,16 +34,20 @@ So a line's quotes are ours, and no peer can end one or begin the next.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import threading
 import time
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 from server.clock import MONTHS
 from server.errors import ConfigError
 from server.http1.messages import RequestHead
+from server.http1.trace_context import TraceContext, trace_context
+from server.net.log_entry import CUT, Entry
+from server.net.log_json import as_json
 
 OPTION: Final = "--access-log-format"
 
@@ -49,44 +57,25 @@ PRESETS: Final = {
     "common": _COMMON,
     "combined": _COMBINED,
     "tuple": _COMBINED + " %{tuple}a",
+    "timed": _COMBINED
+    + " %L %{state}X %D %{queue_ms}T %{app_ms}T %{write_ms}T %{tuple}a %{trace}L",
 }
-
-CUT: Final = "cut"
-"""The end state of an exchange whose response did not leave as a whole."""
-
-
-class Entry(NamedTuple):
-    """One exchange that has ended, as the log is told of it.
-
-    `peer` and `local` are (host, port). `head` is None where the request could not be read. `size`
-    is the bytes of content sent. `started` is the wall clock's POSIX seconds at the request's first
-    byte, `seconds` how long it took from there. `end_state` is CUT, or how else it ended;
-    `persists` whether the connection may carry another request.
-    """
-
-    peer: tuple[str, int]
-    local: tuple[str, int]
-    head: RequestHead | None
-    status: int
-    size: int
-    started: float
-    seconds: float
-    end_state: str
-    persists: bool = False
-    protocol: str = "tcp"
-    request_id: str = "-"
-
+JSON: Final = "json"
+"""The one form that is no LogFormat: an object a line."""
 
 Write = Callable[[Entry], str]
 Piece = Write | str
 """What a directive becomes: a function, or a text that is the same in every line."""
 
 
+@functools.lru_cache(maxsize=16)
 def compile_format(text: str) -> Write:
     """The function that writes an entry's line, without its end, by a preset's name or a LogFormat.
 
     Raises ConfigError, naming the directive and where it stands, for one that is not supported.
     """
+    if text == JSON:
+        return as_json
     text = PRESETS.get(text, text)
     template, writes, at = "", [], 0
     while at < len(text):
@@ -284,6 +273,26 @@ def _microseconds(entry: Entry) -> str:
     return str(int(entry.seconds * 1e6))
 
 
+def _milliseconds(read: Callable[[Entry], float | None]) -> Write:
+    def write(entry: Entry) -> str:
+        seconds = read(entry)
+        return "-" if seconds is None else f"{seconds * 1e3:.3f}"
+
+    return write
+
+
+def _trace(read: Callable[[TraceContext], str]) -> Write:
+    def write(entry: Entry) -> str:
+        context = entry.head and trace_context(entry.head.fields)
+        return read(context) if context else "-"
+
+    return write
+
+
+def _state(entry: Entry) -> str:
+    return entry.end_state.upper()
+
+
 def _process(_: Entry) -> str:
     return str(os.getpid())
 
@@ -302,11 +311,21 @@ _DIRECTIVES: Final[dict[str, Callable[[str | None], Piece | None]]] = {
     "H": _among(plain=_of_head(lambda head: f"HTTP/1.{head.minor}")),
     "P": _among(plain=_process, pid=_process, tid=lambda _: str(threading.get_ident())),
     "T": _among(
-        plain=_seconds, s=_seconds, us=_microseconds, ms=lambda entry: str(int(entry.seconds * 1e3))
+        plain=_seconds,
+        s=_seconds,
+        us=_microseconds,
+        ms=lambda entry: str(int(entry.seconds * 1e3)),
+        queue_ms=_milliseconds(lambda entry: entry.queue_seconds),
+        app_ms=_milliseconds(lambda entry: entry.app_seconds),
+        write_ms=_milliseconds(lambda entry: entry.write_seconds),
     ),
     "U": _among(plain=_of_head(lambda head: head.path)),
-    "L": _among(plain=lambda entry: entry.request_id),
-    "X": _among(plain=_left),
+    "L": _among(
+        plain=lambda entry: entry.request_id,
+        trace=_trace(lambda context: context.trace_id),
+        parent=_trace(lambda context: context.parent_id),
+    ),
+    "X": _among(plain=_left, state=_state),
     "a": _among(
         plain=_peer_host,
         c=_peer_host,

@@ -1,8 +1,16 @@
-"""The selector, seen as what the reactor needs: one event per arming.
+"""The selector, seen as what the reactor needs: one event per arming, or attention for longer.
 
-`arm` is the hand-over of a connection to the reactor: it may be called from any thread, and the
-event that it asks for comes once. Until it is armed again, a descriptor is silent. Arming asks the
-kernel about the present, so that nothing that came in between is lost.
+`arm` asks for one event: until it is armed again, a descriptor is silent. `attend` asks for an
+event as often as somebody looks while there is something to read; it is the hand-over of a
+connection to the reactor, may be called from any thread, and costs nothing where the descriptor is
+attended already. Whoever is told of a connection that is not its own mutes it, and then looks again
+whose it is: so it is told of it once. Each asks the kernel about the present, so that nothing that
+came in between is lost.
+
+**Muted and attended at once.** A descriptor must not be silent in the kernel while `attend` finds
+it attended. So `attend` notes it first and then tells the kernel; whoever silences tells the kernel
+first, and then forgets. Whatever comes between, the last word in the kernel is not silence if the
+last word here is attention; and who mutes looks afterwards at what it may have missed.
 """
 
 from __future__ import annotations
@@ -25,7 +33,7 @@ WAIT_SECONDS_MAX = 3600.0
 
 
 class Poller(Protocol):
-    """Threads: `arm` and `wake` from any; the rest from the reactor's alone."""
+    """Threads: `attend`, `arm` and `wake` from any; the rest from the reactor's alone."""
 
     def add(self, descriptor: int) -> None:
         """Make a descriptor known, and arm it for reading."""
@@ -35,6 +43,15 @@ class Poller(Protocol):
 
         A descriptor that is closed by now is passed over.
         """
+
+    def attend(self, descriptor: int) -> None:
+        """Ask for an event as long as there is something to read, until it is armed or muted.
+
+        A descriptor that is closed by now is passed over.
+        """
+
+    def mute(self, descriptor: int) -> None:
+        """Attend to it no longer. What it is armed for besides is told."""
 
     def disarm(self, descriptor: int) -> None:
         """Ask for none, and forget the descriptor, if it is known, before it is closed."""
@@ -50,13 +67,14 @@ class Poller(Protocol):
 
 
 class EpollPoller:
-    """Linux: one-shot registrations, armed by one system call from whichever thread."""
+    """Linux: each registration is changed by one system call from whichever thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._epoll = select.epoll()
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._bell, select.EPOLLIN)
+        self._attended: set[int] = set()
         self._masks = {
             READ: select.EPOLLIN | select.EPOLLONESHOT,
             WRITE: select.EPOLLOUT | select.EPOLLONESHOT,
@@ -65,6 +83,25 @@ class EpollPoller:
 
     def add(self, descriptor: int) -> None:
         self._epoll.register(descriptor, self._masks[READ])
+        # Only now: an attention that came too late for the old owner of the number is forgotten.
+        self._attended.discard(descriptor)
+
+    def attend(self, descriptor: int) -> None:
+        attended = self._attended
+        if descriptor in attended:
+            return
+        attended.add(descriptor)
+        # As in `arm`: it may be closed by now, or another's.
+        try:
+            self._epoll.modify(descriptor, select.EPOLLIN)
+        except (OSError, ValueError):
+            attended.discard(descriptor)
+
+    def mute(self, descriptor: int) -> None:
+        if descriptor in self._attended:
+            # Errors are told in any case, by one event more, and then never again.
+            self._epoll.modify(descriptor, select.EPOLLET | select.EPOLLONESHOT)
+            self._attended.discard(descriptor)
 
     def arm(self, descriptor: int, what: int) -> None:
         # A worker arms right after the state has made the connection the reactor's, which may have
@@ -77,10 +114,12 @@ class EpollPoller:
             self._epoll.modify(descriptor, self._masks[what])
         except (OSError, ValueError):
             pass
+        self._attended.discard(descriptor)
 
     def disarm(self, descriptor: int) -> None:
         with contextlib.suppress(FileNotFoundError):  # it was never added
             self._epoll.unregister(descriptor)
+        self._attended.discard(descriptor)
 
     def poll(self, timeout_seconds: float | None) -> list[int]:
         ready = [pair[0] for pair in self._epoll.poll(bounded(timeout_seconds))]
@@ -111,6 +150,7 @@ class SelectorPoller:
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
         self._wanted: deque[tuple[int, int]] = deque()
+        self._attended: set[int] = set()
         self._bell_out, self._bell_in = socket.socketpair()
         for end in (self._bell_out, self._bell_in):
             end.setblocking(False)
@@ -120,15 +160,30 @@ class SelectorPoller:
     def add(self, descriptor: int) -> None:
         self._known.add(descriptor)
         self._selector.register(descriptor, selectors.EVENT_READ)
+        self._attended.discard(descriptor)
 
     def arm(self, descriptor: int, what: int) -> None:
+        self._attended.discard(descriptor)
         self._wanted.append((descriptor, what))
         self.wake()
+
+    def attend(self, descriptor: int) -> None:
+        if descriptor not in self._attended:
+            self._attended.add(descriptor)
+            self._wanted.append((descriptor, READ))
+            self.wake()
+
+    def mute(self, descriptor: int) -> None:
+        if descriptor in self._attended:
+            if descriptor in self._selector.get_map():
+                self._selector.unregister(descriptor)
+            self._attended.discard(descriptor)
 
     def disarm(self, descriptor: int) -> None:
         self._known.discard(descriptor)
         if descriptor in self._selector.get_map():
             self._selector.unregister(descriptor)
+        self._attended.discard(descriptor)
 
     def poll(self, timeout_seconds: float | None) -> list[int]:
         self._apply()
@@ -137,7 +192,8 @@ class SelectorPoller:
             ready.remove(self._bell_out.fileno())
             self._silence()
         for descriptor in ready:
-            self._selector.unregister(descriptor)
+            if descriptor not in self._attended:
+                self._selector.unregister(descriptor)
         return ready
 
     def wake(self) -> None:
@@ -160,6 +216,7 @@ class SelectorPoller:
         while self._wanted:
             descriptor, what = self._wanted.popleft()
             if descriptor not in self._known:
+                self._attended.discard(descriptor)
                 continue
             if descriptor in self._selector.get_map():
                 self._selector.modify(descriptor, what)

@@ -1,11 +1,12 @@
-"""The reactor: one thread that owns the selector, and every connection that waits for its peer.
+"""The reactor: who owns the selector, and every connection that waits for its peer.
 
 It never waits for anything but its selector. Three things bring a connection to its attention: its
 descriptor is ready, a worker handed it back, or its deadline passed. For each there is a table from
 the connection's state to a step (`reading`, `sending`). States that the reactor does not own have
 no step: such a call is late or spurious, and the owner will act.
 
-Threads: `hand_back`, `sweep` and `ask` from any; all else from the reactor's own.
+Threads: `hand_back`, `sweep` and `ask` from any; all else from whoever has the baton (`baton`), one
+at a time: "the reactor's thread", here and in the other rooms.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 
+from server.events import Subscription
 from server.net.connection import Connection
 from server.net.deadlines import Deadlines
+from server.net.delivering import Delivering
+from server.net.idle import ROOM_SECONDS, longest_idle
 from server.net.listener import OutOfRoom
 from server.net.poller import READ
 from server.net.reading import Reading
@@ -32,8 +36,11 @@ ACCEPT_BATCH = 64
 
 PARKED = ConnectionState.PARKED
 QUEUED = ConnectionState.QUEUED
+EXCHANGING = ConnectionState.EXCHANGING
 RELAYING = ConnectionState.RELAYING
 FLUSHING = ConnectionState.FLUSHING
+REFUSING = ConnectionState.REFUSING
+STREAMING = ConnectionState.STREAMING
 LINGERING = ConnectionState.LINGERING
 CLOSED = ConnectionState.CLOSED
 
@@ -56,6 +63,7 @@ class Reactor:
         self._pool = rooms.pool
         self._responder = rooms.responder
         self._emptied = emptied
+        self._alarm = rooms.alarm
         self._serials = itertools.count(1)
         self._returned: deque[Connection] = deque()
         self._asked: deque[Callable[[], None]] = deque()
@@ -67,17 +75,24 @@ class Reactor:
             hand_back=self.hand_back,
         )
         reading = Reading(rooms, deadlines=deadlines, sending=sending, bury=self._bury)
+        self._delivering = delivering = Delivering(
+            rooms, deadlines=deadlines, sending=sending, bury=self._bury, take=self._take_step
+        )
         self._on_ready: dict[ConnectionState, Step] = {
             PARKED: reading.read,
             RELAYING: sending.relay,
             FLUSHING: sending.flush,
+            REFUSING: sending.flush,
+            STREAMING: delivering.ready,
             LINGERING: sending.drop_input,
         }
         self._on_return: dict[ConnectionState, Step] = {
             PARKED: reading.read_on,
             QUEUED: reading.shed_withdrawn,
+            EXCHANGING: reading.revoke,
             RELAYING: sending.relay,
             FLUSHING: sending.await_writable,
+            STREAMING: delivering.begin,
             LINGERING: sending.linger,
             CLOSED: self._bury,
         }
@@ -86,10 +101,20 @@ class Reactor:
             QUEUED: reading.withdraw,
             RELAYING: sending.expire,
             FLUSHING: sending.expire,
+            REFUSING: sending.expire,
+            STREAMING: sending.expire,
             LINGERING: sending.expire,
         }
+        self._read: Step = reading.read
+        self._make_room: Step = reading.make_room
 
     # --- from any thread --------------------------------------------------------------------
+
+    @property
+    def accepted(self) -> int:
+        """How many connections have been accepted so far."""
+        # A count shows its next number, and nothing else of it can be read without advancing it.
+        return int(repr(self._serials)[len("count(") : -1]) - 1
 
     def hand_back(self, connection: Connection) -> None:
         """Look at this connection: its state says what is to be done."""
@@ -99,6 +124,10 @@ class Reactor:
     def ask(self, what: Callable[[], None]) -> None:
         """Call `what` on the reactor's thread, soon."""
         self._asked.append(what)
+        self._poller.wake()
+
+    def wake(self) -> None:
+        """Have another turn soon: there are news for subscribers."""
         self._poller.wake()
 
     def sweep(self) -> None:
@@ -114,12 +143,27 @@ class Reactor:
 
     def poll_once(self) -> None:
         """Wait for the next thing to happen, and do all that there is to do."""
-        ready = self._poller.poll(self._seconds_to_wait())
+        ready = self.wait()
+        self.turn(ready)
+        # Only now: one worker that is quick does more than four that pass the interpreter's lock to
+        # each other, and to this thread, at every system call.
+        if self._pool.strained:
+            self._pool.rouse(self._deadlines.now, idle=not ready)
+
+    def wait(self) -> list[int]:
+        """Wait for the next thing to happen; the descriptors that are ready."""
+        return self._poller.poll(self._seconds_to_wait())
+
+    def turn(self, ready: list[int]) -> None:
+        """Do all that there is to do."""
         self._deadlines.tick()
         for descriptor in ready:
             connection = self.connections.get(descriptor)
             if connection is not None:
-                self._take(self._on_ready, connection)
+                if connection.state is PARKED:
+                    self._take_step(self._read, connection)
+                else:
+                    self._look(connection)
             elif descriptor == self._listener.descriptor:
                 self._accept()
         # Those who come back meanwhile wait for the next turn: one peer's long pipeline, of which
@@ -128,23 +172,31 @@ class Reactor:
             self._take(self._on_return, self._returned.popleft())
         while self._asked:
             self._asked.popleft()()
+        self._delivering.turn()
         for timed in self._deadlines.due():
             if isinstance(timed, Connection):
                 self._check_deadline(timed)
+            elif isinstance(timed, Subscription):
+                self._delivering.check(timed)
             else:
-                self._end_pause()
-        # Only now: one worker that is quick does more than four that pass the interpreter's lock to
-        # each other, and to this thread, at every system call.
-        if self._pool.strained:
-            self._pool.rouse(self._deadlines.now, idle=not ready)
+                self._look_at_listener()
 
     def _seconds_to_wait(self) -> float | None:
         if self._returned or self._asked:
             return 0.0
         seconds = self._deadlines.seconds_to_next()
+        news = self._delivering.seconds_to_wait()
+        if news is not None:
+            seconds = news if seconds is None else min(seconds, news)
         if self._pool.strained:
             return ROUSE_SECONDS if seconds is None else min(seconds, ROUSE_SECONDS)
         return seconds
+
+    def _look(self, connection: Connection) -> None:
+        """The descriptor of a connection is ready that was no reader's when we saw it."""
+        # A worker that parks it finds it muted, or we find it parked.
+        self._poller.mute(connection.transport.descriptor)
+        self._take(self._on_ready, connection)
 
     def _take(self, steps: Mapping[ConnectionState, Step], connection: Connection) -> None:
         """Take the state's step. A mistake of ours costs this connection, never the reactor."""
@@ -157,6 +209,7 @@ class Reactor:
             step(connection)
         except Exception:
             LOG.exception("a connection from %s was given up", connection.transport.peer)
+            self._alarm("a connection was given up")
             if self._is_ours(connection):
                 connection.cut()
             if connection.state is CLOSED:
@@ -173,6 +226,7 @@ class Reactor:
                     break
                 if len(self.connections) >= self._config.connections_max:
                     self._listener.cap_reached()
+                    self._close_idle()
                     return
         except OutOfRoom as error:
             LOG.warning("not accepting for a while: %s", error)
@@ -198,10 +252,26 @@ class Reactor:
         self._deadlines.begin(connection, RequestState.AWAITED)
         return True
 
-    def _end_pause(self) -> None:
+    def _look_at_listener(self) -> None:
         if self._listener.state is ListenerState.PAUSED:
             self._listener.pause_ended()
             self._poller.arm(self._listener.descriptor, READ)
+        elif self._listener.state is ListenerState.FULL:
+            self._close_idle()
+
+    def _close_idle(self) -> None:
+        """At the cap: let newcomers in at the expense of those who have been idle for longest.
+
+        Between two requests a connection costs its place and owes nothing, and its client can open
+        another: so a full house of idle ones must not keep everybody else in the backlog.
+        """
+        now = self._deadlines.now
+        until = now + self._deadlines.patience.request[RequestState.AWAITED] - ROOM_SECONDS
+        for connection in longest_idle(self.connections.values(), until):
+            self._take_step(self._make_room, connection)
+        if self._listener.state is ListenerState.FULL:
+            self._listener.deadline = now + ROOM_SECONDS
+            self._deadlines.watch(self._listener)
 
     # --- deadlines and the end --------------------------------------------------------------
 
@@ -209,16 +279,19 @@ class Reactor:
         # The state is read once, and before the deadline, which its owner wrote before the state. A
         # QUEUED connection may be parked by a worker at this very moment: the step for QUEUED finds
         # the job gone then, but one for PARKED would close what has only just come back.
-        step = self._on_deadline.get(connection.state)
-        if step is not None and connection.deadline <= self._deadlines.now:
+        state = connection.state
+        step = self._on_deadline.get(state)
+        if step is not None and self._deadlines.has_passed(connection, state):
             self._take_step(step, connection)
         # A worker may move the state while we look: CLOSED here means closed for good, and any
         # other answer only decides how soon we look again.
         state = connection.state
+        if state is PARKED and connection.reader.state is RequestState.AWAITED:
+            connection.rest()  # here, where it is looked at anyway: no request is slower for it
         if state is CLOSED:
             self._bury(connection)
-        elif state in (PARKED, FLUSHING, LINGERING):
-            self._deadlines.watch(connection)
+        elif state in (PARKED, FLUSHING, REFUSING, STREAMING, LINGERING):
+            self._deadlines.watch_on(connection, state)
         else:
             self._deadlines.glance(connection)
 
@@ -229,12 +302,19 @@ class Reactor:
             return
         if connection.outgoing:
             self._responder.log(connection, cut=True)
+        self._delivering.forget(connection)
         del self.connections[descriptor]
         self._deadlines.forget(connection)
-        connection.let_go()
-        connection.job = None  # which knows its connection: neither would go without the collector
+        # The peer of a response that was cut must see a cut (spec/connection.toml, C14).
+        close = connection.transport.close
+        if connection.looks_whole():
+            close = connection.transport.reset
         self._poller.disarm(descriptor)
-        connection.transport.close()
+        try:
+            connection.let_go()
+        finally:  # whatever it has met there: nobody would find the descriptor any more
+            connection.job = None  # which knows its connection: neither would go by itself
+            close()
         if self._listener.state is ListenerState.FULL:
             self._listener.room_made()
             self._poller.arm(self._listener.descriptor, READ)
@@ -247,13 +327,14 @@ class Reactor:
         try:
             # Those who join the backlog meanwhile may be as many again, and again.
             for _ in range(self._config.backlog + 1):
-                if not self._welcome():
+                if self._listener.state is ListenerState.CLOSED or not self._welcome():
                     break
         except OutOfRoom as error:
             LOG.warning("the backlog was not emptied: %s", error)
         self.close_listener()
         self._deadlines.shorten(RequestState.AWAITED, self._config.drain_idle_seconds)
         self._hurry_idle()
+        self._delivering.drain()
         self._report_if_empty()
 
     def close_listener(self) -> None:
@@ -286,11 +367,16 @@ class Reactor:
         if connection.state is QUEUED:
             assert connection.job is not None
             return connection.job.state not in (JobState.QUEUED, JobState.RUNNING)
-        return connection.state in (PARKED, RELAYING, FLUSHING, LINGERING)
+        if connection.state is EXCHANGING:
+            return connection.job is not None and connection.job.state is JobState.REVOKED
+        return connection.state in (PARKED, RELAYING, FLUSHING, REFUSING, STREAMING, LINGERING)
 
     def close(self) -> None:
-        """The loop has ended, and so has every worker: close what they closed, and the selector."""
+        """The loop has ended, and so has every worker: close what they left, and the selector."""
         for connection in list(self.connections.values()):
+            # Of a loop that died: a worker may have parked it when nobody looked any more.
+            if self._is_ours(connection):
+                connection.cut()
             self._bury(connection)
         self._poller.close()
 
@@ -302,5 +388,10 @@ class Reactor:
                 self._deadlines.watch(connection)
 
     def _report_if_empty(self) -> None:
-        if self._listener.state is ListenerState.CLOSED and not self.connections:
+        if self._listener.state is not ListenerState.CLOSED:
+            return
+        if not self.connections:
             self._emptied()
+        elif self._delivering.watchers == len(self.connections):
+            # Not at once: whoever reports is in the middle of a step.
+            self.ask(self._delivering.drain_watchers)

@@ -28,6 +28,9 @@ NEVER_RUN = frozenset({JobState.WITHDRAWN, JobState.RAISED, JobState.ABANDONED})
 A worker that is torn out between its job's `taken` and the connection's leaves one that has ended.
 """
 
+ANSWERING = frozenset({ServerState.SERVING, ServerState.LAME_DUCK, ServerState.DRAINING})
+"""States of the server in which a request that cannot be served is told so."""
+
 RETRY_AFTER = (("Retry-After", "1"),)
 """Seconds after which a shed request may do better: the queue moves within one."""
 
@@ -68,9 +71,20 @@ class Reading:
             return
         if data is None:
             self._arm(connection)
-            return
-        connection.reader.receive(data)
-        self.read_on(connection)
+        elif not data and self._is_handed_back(connection):
+            # The end is told again. Once it has been read, nothing more can be.
+            self._poller.mute(connection.transport.descriptor)
+        else:
+            connection.reader.receive(data)
+            self.read_on(connection)
+
+    def _is_handed_back(self, connection: Connection) -> bool:
+        """Whether a worker has parked it, and is about to hand back what came behind its request.
+
+        Of what is not a request's beginning, the reader leaves one byte at most.
+        """
+        reader = connection.reader
+        return reader.state is RequestState.AWAITED and reader.buffered > 1
 
     def read_on(self, connection: Connection) -> None:
         """Parse what has been received, until it is a request or no more of it is there."""
@@ -92,6 +106,7 @@ class Reading:
                     self._welcome_content(connection, event)
                 elif isinstance(event, ContentPiece):
                     connection.content.add(event.data)
+                    connection.progress += len(event.data)
                 elif isinstance(event, PeerEnded):
                     connection.peer_ended()
                     self._bury(connection)
@@ -114,8 +129,10 @@ class Reading:
     def _arm(self, connection: Connection) -> None:
         # An interim response that did not fit is sent as soon as it does. Content is not kept
         # waiting for that: the client may have sent it without reading first.
-        what = READ | WRITE if connection.outgoing else READ
-        self._poller.arm(connection.transport.descriptor, what)
+        if connection.outgoing:
+            self._poller.arm(connection.transport.descriptor, READ | WRITE)
+        else:
+            self._poller.attend(connection.transport.descriptor)
 
     def _welcome_content(self, connection: Connection, head: RequestHead) -> None:
         """100 (Continue), unless some of the content has come without it (RFC 9110 10.1.1)."""
@@ -154,7 +171,7 @@ class Reading:
 
     def _shed(self, connection: Connection) -> None:
         """Answer that nobody has time: the job was refused or withdrawn, so we own it again."""
-        if self._lifecycle.state not in (ServerState.SERVING, ServerState.DRAINING):
+        if self._lifecycle.state not in ANSWERING:
             connection.cut()
             self._bury(connection)
             return
@@ -169,6 +186,42 @@ class Reading:
         )
         self._sending.begin(connection)
 
+    # --- EXCHANGING: the lease was revoked --------------------------------------------------
+
+    def revoke(self, connection: Connection) -> None:
+        """The job was taken from its worker, which is stuck: the connection is ours to settle."""
+        job = connection.job
+        if job is None or job.state is not JobState.REVOKED:
+            return  # its worker has it
+        began = connection.answer_began()
+        connection.revoked()
+        if began:
+            self._bury(connection)
+            return
+        self._responder.frame_error(connection, 500, "The server took too long to answer.")
+        self._sending.begin(connection)
+
+    # --- PARKED: room for newcomers ---------------------------------------------------------
+
+    def make_room(self, connection: Connection) -> None:
+        """Close an idle connection, unless its next request is here already: in the kernel, or read
+        with the one before and not handed back yet.
+        """
+        try:
+            data = connection.transport.receive(self._receive_bytes_max)
+        except OSError:
+            connection.peer_failed()
+            self._bury(connection)
+            return
+        if data or (data is not None and not self._is_handed_back(connection)):
+            connection.reader.receive(data)
+            self.read_on(connection)
+        elif connection.reader.has_leftover:
+            self.read_on(connection)
+        else:
+            connection.room_needed()
+            self._bury(connection)
+
     # --- PARKED: the deadline -------------------------------------------------------------------
 
     def lose_patience(self, connection: Connection) -> None:
@@ -178,6 +231,10 @@ class Reading:
             connection.head = connection.reader.head_so_far()
             self._responder.frame_error(connection, 408, "The request took too long to come.")
             self._sending.begin(connection)
+        elif connection.reader.has_leftover:
+            # Its next request came behind the one before. Whoever has answered that one is about to
+            # hand it back, and may have been about to for as long as an idle one may live.
+            self.read_on(connection)
         else:
             connection.deadline_passed()
             self._bury(connection)

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from typing import Protocol
 
 from server.clock import Clock, DateCache
-from server.http1.messages import FileRegion, Parts, Response, Stream, pieces_of
+from server.http1.messages import Events, FileRegion, Parts, Response, Stream, pieces_of
 from server.http1.writer import ResponseWriter
 from server.net.access_log import AccessLog
 from server.net.connection import Answer, Connection, close_file
-from server.net.log_format import CUT, Entry
+from server.net.log_entry import CUT, Entry
+from server.net.meter import NEVER, OTHER, Meter
 from statemachine._generated import ResponseState, ServerMachine, ServerState
 
 LOG = logging.getLogger("interlock.responder")
@@ -46,6 +47,7 @@ class Responder:
         lifecycle: ServerMachine,
         error_page: ErrorPage,
         access_log: AccessLog | None,
+        meter: Meter | None = None,
     ) -> None:
         self._writer_type = writer_type
         self._clock = clock
@@ -53,6 +55,7 @@ class Responder:
         self._lifecycle = lifecycle
         self._error_page = error_page
         self._access_log = access_log
+        self._meter = meter
 
     def frame(self, connection: Connection, response: Response) -> None:
         """Make `response` the connection's outgoing bytes, and decide whether it persists.
@@ -61,8 +64,11 @@ class Responder:
         is no Response; nothing has been promised then, and its file is closed.
         """
         writer = self._writer_for(connection)
-        persists = response.persists and self._lifecycle.state is ServerState.SERVING
         content = response.content
+        persists = response.persists and self._lifecycle.state is ServerState.SERVING
+        if isinstance(content, Events):
+            # Such a stream ends with its connection: then a client knows by itself to come back.
+            persists = False
         try:
             start = writer.head_of(response, date=self._dates.now(), persists=persists)
         except BaseException:
@@ -77,7 +83,7 @@ class Responder:
             connection.answer = Answer(writer, status=response.status, size=len(content))
             connection.outgoing.append(start + writer.content(content))
             writer.end()
-        elif isinstance(content, Stream):
+        elif isinstance(content, Stream | Events):
             connection.answer = Answer(writer, status=response.status, size=None)
             connection.outgoing.append(start)
         else:
@@ -114,14 +120,26 @@ class Responder:
         return writer.interim()
 
     def log(self, connection: Connection, *, cut: bool = False) -> None:
-        """Write the access log's line for the answer that has just ended, well or not.
+        """Meter the answer that has just ended, well or not, and write its line of the access log.
 
         An interim response is no answer, and has no line.
         """
-        log, answer, head = self._access_log, connection.answer, connection.head
-        if log is None or answer is None or answer.writer.state is ResponseState.PENDING:
+        log, meter, answer = self._access_log, self._meter, connection.answer
+        if answer is None or answer.writer.state is ResponseState.PENDING:
             return
-        seconds = self._clock.monotonic() - connection.began
+        if log is None and meter is None:
+            return
+        head = connection.head
+        now = self._clock.monotonic()
+        seconds = now - connection.began
+        queued = connection.taken_at - connection.queued_at
+        answered_at = connection.answered_at
+        worked = NEVER if answered_at is NEVER else answered_at - connection.taken_at
+        if meter is not None:
+            method = OTHER if head is None else head.method
+            meter.note(method, answer.status, seconds, queued, worked)
+        if log is None:
+            return
         log.record(
             Entry(
                 peer=connection.transport.peer,
@@ -134,6 +152,9 @@ class Responder:
                 end_state=CUT if cut else connection.state.name,
                 persists=not cut and connection.persists(),
                 request_id=connection.request_id,
+                queue_seconds=None if queued == NEVER else queued,
+                app_seconds=None if worked == NEVER else worked,
+                write_seconds=None if worked == NEVER else now - answered_at,
             )
         )
 
@@ -163,6 +184,8 @@ def _in_line(
 def discard(response: Response) -> None:
     """Close what a response whose content is not sent would have been made of."""
     content = response.content
+    if isinstance(content, Events):
+        return
     if isinstance(content, Stream):
         close_stream(content)
         return

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 from server.clock import Clock
 from server.config import Config
+from server.events import Hub, Subscription
+from server.http1.messages import Events
 from server.net.connection import Connection
 from server.net.deadlines import Patience
 from server.net.listener import Listener
 from server.net.pipe import Pipe
 from server.net.poller import Poller
 from server.net.pool import Job, Pool
+from server.net.reservoir import Reservoir
 from server.net.responder import Responder
 from server.net.transport import Transport
 from statemachine._generated import ServerMachine
@@ -25,11 +28,16 @@ class Makers:
     connection: Callable[[Transport], Connection]
     pipe: Callable[[], Pipe]
     exchange: Callable[[Connection], Job]
+    subscription: Callable[[Events], Subscription]
 
 
 @dataclass(frozen=True, slots=True)
 class Rooms:
-    """`lifecycle` is the server's machine: it is read in every room, and moved in none of them."""
+    """`lifecycle` is the server's machine: it is read in every room, and moved in none of them.
+
+    `alarm` is told, in a few words, of what must not happen and did. `watch` is the channel whose
+    subscribers are told of the drain, and so are the last to leave; without a name there is none.
+    """
 
     config: Config
     clock: Clock
@@ -40,3 +48,7 @@ class Rooms:
     makers: Makers
     patience: Patience
     lifecycle: ServerMachine
+    reservoir: Reservoir
+    hub: Hub
+    alarm: Callable[[str], object] = str
+    watch: str = ""

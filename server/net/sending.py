@@ -1,5 +1,5 @@
-"""The door out: FLUSHING connections are sent what is left, RELAYING ones what a worker still
-makes, and LINGERING ones are waited for.
+"""The door out: FLUSHING and REFUSING connections are sent what is left, RELAYING ones what a
+worker still makes, and LINGERING ones are waited for.
 
 Threads: the reactor's alone.
 """
@@ -22,7 +22,8 @@ LOG = logging.getLogger("interlock.sending")
 
 
 class Sending:
-    """Steps of RELAYING, FLUSHING and LINGERING. `bury` is the reactor's: it closes what is CLOSED.
+    """Steps of RELAYING, FLUSHING, REFUSING and LINGERING. `bury` is the reactor's: it closes what
+    is CLOSED.
 
     `hand_back` makes it look at a connection again: at one that persists and has sent more already.
     """
@@ -43,11 +44,11 @@ class Sending:
         self._bury = bury
         self._hand_back = hand_back
 
-    # --- FLUSHING ---------------------------------------------------------------------------
+    # --- FLUSHING and REFUSING --------------------------------------------------------------
 
     def begin(self, connection: Connection) -> None:
         """An answer of the reactor's own: its reader's patience begins."""
-        self._deadlines.begin(connection, ConnectionState.FLUSHING)
+        self._deadlines.begin(connection, ConnectionState.REFUSING)
         self.flush(connection)
 
     def flush(self, connection: Connection) -> None:
@@ -77,7 +78,7 @@ class Sending:
                 # Not from here: a peer that sends a thousand requests at once would nest as deep.
                 self._hand_back(connection)
             else:
-                self._poller.arm(connection.transport.descriptor, READ)
+                self._poller.attend(connection.transport.descriptor)
         else:
             connection.flushed()
             self.linger(connection)

@@ -13,9 +13,12 @@ judgement costs a millisecond, or some switches.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from server.net.worker import Worker
+from statemachine._generated import WorkerState
+
+IDLE, BUSY, LATE = WorkerState.IDLE, WorkerState.BUSY, WorkerState.LATE
 
 ROUSE_SECONDS = 0.001
 """How long a queued job may wait, while workers sleep, until it is seen whether the queue moves."""
@@ -28,15 +31,18 @@ BRISK_SECONDS = 0.002
 
 
 class Sleepers(list[Worker]):
-    """The workers that sleep, the one that lay down last at the end; and the pace of the others."""
+    """The workers that sleep, the one that lay down last at the end; and the pace of the others.
 
-    __slots__ = ("_measured_at", "_now", "_runner", "_taken", "_taken_before")
+    `taken` is how many jobs have been taken since the start.
+    """
+
+    __slots__ = ("_measured_at", "_now", "_runner", "_taken_before", "taken")
 
     def __init__(self) -> None:
         super().__init__()
         self._now = 0.0
         self._measured_at = 0.0
-        self._taken = 0
+        self.taken = 0
         self._taken_before = 0
         self._runner: Worker | None = None
 
@@ -65,12 +71,27 @@ class Sleepers(list[Worker]):
 
     def note_taken(self, worker: Worker) -> None:
         """The worker takes a job."""
-        self._taken += 1
+        self.taken = worker.taken = self.taken + 1
         self._runner = worker
         worker.took_at = self._now
 
-    def wanted(self, queued: int, awake: int, now: float, *, idle: bool) -> int:
-        """How many to wake, with so many jobs queued and workers awake.
+    def brisk(self, workers: Iterable[Worker], now: float) -> Worker | None:
+        """A worker that is awake and looks for a job soon, if there is one."""
+        self._now = now
+        for one in workers:
+            if one.state is IDLE and one not in self:
+                return one
+        runner = self._runner
+        if runner is not None and runner.state is BUSY and now - runner.took_at < BRISK_SECONDS:
+            return runner
+        return None
+
+    def rouse(self, queued: int, workers: Collection[Worker], now: float, *, idle: bool) -> None:
+        """Wake as many as are `wanted`."""
+        self.wake(self.wanted(queued, workers, now, idle=idle))
+
+    def wanted(self, queued: int, workers: Collection[Worker], now: float, *, idle: bool) -> int:
+        """How many to wake, with so many jobs queued, of these workers.
 
         `now` are seconds of a clock that does not go back, `idle` says that a whole ROUSE_SECONDS
         has passed without anything else to do, whatever the clock says.
@@ -79,9 +100,13 @@ class Sleepers(list[Worker]):
         if not queued or not self:
             return 0
         if idle or now - self._measured_at >= ROUSE_SECONDS:
-            taken, self._taken_before = self._taken - self._taken_before, self._taken
+            taken, self._taken_before = self.taken - self._taken_before, self.taken
             self._measured_at = now
-            if taken < BRISK_JOBS * awake:
+            if taken < BRISK_JOBS * self._awake(workers):
                 return queued
         runner = self._runner
         return 0 if runner is not None and now - runner.took_at < BRISK_SECONDS else 1
+
+    def _awake(self, workers: Collection[Worker]) -> int:
+        """How many may be expected to take a job soon: who is late is awake, and will not."""
+        return sum(one.state is not LATE for one in workers) - len(self)

@@ -23,6 +23,7 @@ class Thread(Protocol):
 
     def start(self) -> None: ...
     def join(self, timeout: float | None = None) -> None: ...
+    def is_alive(self) -> bool: ...
 
 
 class Threading(Protocol):
@@ -32,6 +33,7 @@ class Threading(Protocol):
     def Thread(  # noqa: N802 - the name that `threading` gives it
         self, *, target: Callable[[], object], name: str, daemon: bool
     ) -> Thread: ...
+    def get_ident(self) -> int: ...
 
 
 class SystemThreading:
@@ -44,3 +46,6 @@ class SystemThreading:
         self, *, target: Callable[[], object], name: str, daemon: bool
     ) -> Thread:
         return threading.Thread(target=target, name=name, daemon=daemon)
+
+    def get_ident(self) -> int:
+        return threading.get_ident()

@@ -27,6 +27,11 @@ class Timed(Protocol):
     tick: int
 
 
+def tick_of(until: float) -> int:
+    """The tick under which what comes due at `until` is entered."""
+    return math.floor(until / TICK_SECONDS) + 1
+
+
 class Timers:
     """The wheel. Times are seconds of the monotonic clock."""
 
@@ -36,7 +41,7 @@ class Timers:
 
     def watch(self, one: Timed, until: float) -> None:
         """Let `one` come due at `until`, or at an earlier time that it is entered for already."""
-        tick = math.floor(until / TICK_SECONDS) + 1
+        tick = tick_of(until)
         if one.tick != NOT_WATCHED:
             if one.tick <= tick:
                 return

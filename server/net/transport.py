@@ -6,9 +6,27 @@ worker owns it.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import select
 import socket
+import struct
+import sys
 from typing import Protocol
+
+ENDED: int | None = getattr(select, "POLLRDHUP", None)
+"""What poll(2) says of a peer that has ended its side, even behind bytes that nobody has read yet;
+None where the system has no word for it.
+"""
+
+FAILED = select.POLLERR | select.POLLHUP
+"""What it says, asked or not, of a connection that was reset, or that we have broken."""
+
+TCP_INFO: int | None = getattr(socket, "TCP_INFO", None) if sys.platform == "linux" else None
+TCP_INFO_BYTES = 104
+
+NO_LINGER = struct.pack("ii", 1, 0)
 
 Address = tuple[str, int]
 
@@ -24,6 +42,9 @@ class Transport(Protocol):
     def receive(self, size: int) -> bytes | None:
         """Up to `size` bytes; b"" when the peer has ended; None when there are none yet."""
 
+    def peek(self) -> bool:
+        """Whether the peer has ended its side, as far as that can be told without reading."""
+
     def send(self, data: bytes | memoryview) -> int:
         """How many bytes the kernel took; 0 when its buffer is full."""
 
@@ -38,6 +59,9 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Give the descriptor back."""
+
+    def reset(self) -> None:
+        """The same, so that the peer sees a connection that broke, and no end."""
 
 
 class SocketTransport:
@@ -64,6 +88,23 @@ class SocketTransport:
         except BlockingIOError:
             return None
 
+    def peek(self) -> bool:
+        if ENDED is None:
+            return self._peek_at_bytes()
+        poll = select.poll()
+        poll.register(self.descriptor, ENDED)
+        found = poll.poll(0)
+        if found and found[0][1] & FAILED:
+            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+        return bool(found)
+
+    def _peek_at_bytes(self) -> bool:
+        # Bytes that were sent before the end, or before a reset, hide it from this.
+        try:
+            return not self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+
     def send(self, data: bytes | memoryview) -> int:
         try:
             return self._socket.send(data)
@@ -77,6 +118,17 @@ class SocketTransport:
             return 0
         return sent or None
 
+    def tcp_info(self) -> bytes | None:
+        """What the kernel says of the connection, as tcp(7) lays it out; None where it does not.
+        Any thread may ask: nothing is moved by that.
+        """
+        if TCP_INFO is None:
+            return None
+        try:
+            return self._socket.getsockopt(socket.IPPROTO_TCP, TCP_INFO, TCP_INFO_BYTES)
+        except OSError:
+            return None
+
     def end(self) -> None:
         self._socket.shutdown(socket.SHUT_WR)
 
@@ -84,6 +136,12 @@ class SocketTransport:
         self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
+        self._socket.close()
+
+    def reset(self) -> None:
+        # socket(7): with SO_LINGER on and no time, close sends a reset in place of an end.
+        with contextlib.suppress(OSError):  # it is over already
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
         self._socket.close()
 
 

@@ -1,13 +1,13 @@
 """A job, and the worker that runs it: what each owns, and what its machine asks of it.
 
-Their events are fired under the lock of `server.net.pool`.
+Their events are fired under the lock of `server.net.pool`. A worker's life runs on its own thread.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from statemachine._generated import JobMachine, JobState, PoolState, WorkerMachine, WorkerState
 
@@ -16,25 +16,99 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("interlock.pool")
 
+IDLE, QUARANTINED = WorkerState.IDLE, WorkerState.QUARANTINED
+
+
+class Lease(Protocol):
+    """What a job may hold while it must not be taken from its worker. `threading.Lock` is one."""
+
+    def acquire(self, blocking: bool = True) -> bool: ...
+    def release(self) -> None: ...
+
+
+class _Free:
+    """The lease of a job that touches nothing but its own: it may be taken away at any time."""
+
+    def acquire(self, blocking: bool = True) -> bool:  # noqa: ARG002 - nobody ever waits
+        return True
+
+    def release(self) -> None:
+        pass
+
+
+class Leading(Protocol):
+    """What a worker may do between its jobs besides looking for one: see `baton`. `holder` is the
+    worker that does. What ends in `_locked` needs the pool's lock.
+    """
+
+    holder: Worker | None
+
+    def leads_locked(self, worker: Worker) -> bool:
+        """Whether the worker, which has found no job, does it."""
+
+    def lead(self) -> None:
+        """Do it once, without the lock."""
+
+    def begin_locked(self) -> None:
+        """The holder takes a job."""
+
+    def give_back_locked(self, worker: Worker) -> None:
+        """The worker leaves, or is dead."""
+
+    def nudge_locked(self) -> None:
+        """A job is queued, and the holder may not look."""
+
+    def recall_locked(self) -> None:
+        """The workers are let go."""
+
+
+class _NeverLent:
+    """What a worker does in a pool of jobs alone: it sleeps."""
+
+    holder: Worker | None = None
+
+    def leads_locked(self, worker: Worker) -> bool:  # noqa: ARG002 - see Leading
+        return False
+
+    def lead(self) -> None:
+        raise AssertionError("nobody leads here")
+
+    def give_back_locked(self, worker: Worker) -> None:
+        pass
+
+    def begin_locked(self) -> None:
+        pass
+
+    nudge_locked = recall_locked = begin_locked
+
+
+NEVER_LENT = _NeverLent()
+
 
 class Job(JobMachine):
     """One piece of work. Subclasses say what `run` does, and may hear of it in `dropped`.
 
+    A job that outlasts the pool's `job_seconds_max` is taken from its worker, but only while nobody
+    holds its `lease`. `run` holds it wherever it touches what others would have to take over, and
+    when it has it again finds by its state whether it is still its own.
+
     Threads: `run` is called at most once, by the worker that owns the job. `dropped` is called, at
-    most once, by the thread that withdrew the job or broke the pool, or by the one that buries its
-    dead worker. An Exception that it raises is logged.
+    most once, by the thread that withdrew the job, took it from its worker or broke the pool, or by
+    the one that buries its dead worker. An Exception that it raises is logged.
     """
 
     __slots__ = ("pool",)
     pool: Pool
+    lease: Lease = _Free()
 
     def run(self) -> None:
         """Do the work. Whatever it raises makes the job RAISED, and is logged."""
 
     def dropped(self, error: BaseException | None) -> None:
-        """The job came to WITHDRAWN, or to ABANDONED, and no longer runs.
+        """The job came to WITHDRAWN or ABANDONED, and no longer runs; or to REVOKED.
 
-        `error` is what broke the pool or killed the worker; None if the job was taken back.
+        A REVOKED one may still run, and what it does counts for nothing. `error` is what broke the
+        pool or killed the worker, or says that the job took too long; None if it was taken back.
         """
 
     def pool_accepts(self) -> bool:
@@ -47,10 +121,14 @@ class Worker(WorkerMachine):
 
     `wake` is locked while there is nothing to hear. Whoever takes the worker out of the pool's list
     of sleepers releases it, once: a wake-up is never lost, and never spent twice. `ident` is its
-    thread's, or None until that thread has begun.
+    thread's, or None until that thread has begun. `taken` is the number of the last job that it
+    took, counted by the pool; `seen` the one that a sample saw it with first at `seen_at`. `estate`
+    is the job that it died with, until that is told.
     """
 
-    __slots__ = ("ident", "job", "name", "pool", "took_at", "wake")
+    __slots__ = (
+        "estate", "ident", "job", "name", "pool", "seen", "seen_at", "taken", "took_at", "wake",
+    )  # fmt: skip
 
     def __init__(self, pool: Pool, name: str) -> None:
         super().__init__()
@@ -58,25 +136,166 @@ class Worker(WorkerMachine):
         self.name = name
         self.ident: int | None = None
         self.job: Job | None = None
+        self.estate: Job | None = None
         self.took_at = 0.0
+        # Numbers, and no job: a sample keeps nobody's objects alive.
+        self.taken = self.seen = 0
+        self.seen_at = 0.0
         self.wake = pool.threading.Lock()
         self.wake.acquire()
 
-    def die_locked(self) -> list[Job]:
-        """Come to DEAD, torn out anywhere; returns the job that was begun and not ended, if any.
+    # --- its life, on its own thread --------------------------------------------------------
+
+    def live(self) -> None:
+        """The whole life of the worker's thread."""
+        try:
+            if self._begin() and self._set_up():
+                self._loop()
+        except BaseException as error:  # noqa: BLE001 - the loop itself failed: it dies by name
+            try:
+                self.pool.bury(self, error)
+            except BaseException as again:  # noqa: BLE001 - torn out of that, too: once more
+                self.pool.bury(self, again)
+
+    def _begin(self) -> bool:
+        # Whoever started the thread may have been interrupted, and have written the worker off.
+        with self.pool.lock:
+            if self.state is WorkerState.DEAD:
+                return False
+            self.ident = self.pool.threading.get_ident()
+        return True
+
+    def _set_up(self) -> bool:
+        try:
+            if self.pool.initializer is not None:
+                self.pool.initializer()
+        except BaseException as error:
+            LOG.critical(
+                "%s: the initializer raised: the pool is broken", self.name, exc_info=error
+            )
+            with self.pool.lock:
+                self.initializer_raised()
+                jobs = self.pool.break_locked()
+                self.pool.leave_locked(self)
+            tell_dropped(jobs, error)
+            return False
+        with self.pool.lock:
+            self.started()
+        return True
+
+    def _loop(self) -> None:
+        job = self._wait_for_job()
+        while job is not None:
+            error: BaseException | None = None
+            try:
+                job.run()
+            except BaseException as raised:
+                error = raised
+                LOG.error("%s: a job raised", self.name, exc_info=raised)
+                self.pool.crew.alarm(f"{self.name}: a job raised")
+            # No name here outlives the job: a sleeping worker keeps nobody's objects alive.
+            job, error = self._settle(job, error), None
+            if job is None:
+                job = self._wait_for_job()
+
+    def _settle(self, job: Job, error: BaseException | None) -> Job | None:
+        """End the job that was run, and take the next one if there is one."""
+        pool = self.pool
+        with pool.lock:
+            if self.state is not QUARANTINED:
+                if error is None:
+                    job.returned()
+                else:
+                    job.raised()
+                self.finished()
+                if self.state is IDLE:
+                    stays = pool.queue and not self._retires_locked()
+                    return self._take_locked() if stays else None
+                # It was late, and a stand-in has its place.
+                pool.leave_locked(self)
+                return None
+            # Stuck no longer. Nothing that it holds is its own: the job ended without it.
+            self.woke()
+            pool.leave_locked(self)
+            seconds = pool.crew.seconds_stuck(self)
+        LOG.warning("%s woke: it was stuck for %.1f seconds, or a little more", self.name, seconds)
+        return None
+
+    def _wait_for_job(self) -> Job | None:
+        """Sleep until there is a job, and take it. None: none will come, or the worker stopped."""
+        pool, baton = self.pool, self.pool.baton
+        while True:
+            with pool.lock:
+                if self.state is not IDLE or self._retires_locked():
+                    return None
+                leads = baton.leads_locked(self)
+                if pool.queue:
+                    return self._take_locked()
+                if pool.state is not PoolState.SERVING:
+                    self.dismissed()
+                    pool.leave_locked(self)
+                    return None
+                if not leads:
+                    pool.sleepers.lie_down(self)
+            if leads:
+                baton.lead()
+            else:
+                self.wake.acquire()
+
+    def _take_locked(self) -> Job | None:
+        pool = self.pool
+        pool.sleepers.note_taken(self)
+        if pool.baton.holder is self:
+            pool.baton.begin_locked()
+        self.took_job()
+        job = self.job
+        assert job is not None
+        job.taken()
+        return job
+
+    def _retires_locked(self) -> bool:
+        """Leave, if the pool has fewer places than workers."""
+        pool = self.pool
+        if len(pool.workers) <= pool.crew.places or not self.is_surplus():
+            return False
+        self.retired()
+        pool.leave_locked(self)
+        # The wake-up that it may have been sent for a job is another's now.
+        if pool.queue:
+            pool.sleepers.wake()
+        return True
+
+    def die_locked(self) -> None:
+        """Come to DEAD, torn out anywhere. A job that was begun and not ended is its `estate`.
 
         It may have been torn out in the middle of a joint step, with a job in its hands that is not
         begun yet or has ended. The first goes back into the queue; the second needs nobody.
         """
         job = self.job
+        self.pool.baton.give_back_locked(self)
         if self.state not in (WorkerState.STOPPED, WorkerState.DEAD):
             self.died()
-        if job is not None and job.state is JobState.QUEUED:
+            self.pool.crew.note_death()
+        if job is None:
+            return
+        if job.state is JobState.QUEUED:
             self.pool.queue.appendleft(job)
-        if job is None or job.state is not JobState.RUNNING:
-            return []
-        job.abandoned()
-        return [job]
+        elif job.state is JobState.RUNNING:
+            job.abandoned()
+            self.estate = job
+
+    def tell_estate(self, error: BaseException) -> None:
+        """Tell the job that the worker left, if it has not been told."""
+        # Whoever tells it may be torn out of that, and another then comes here after it.
+        job, self.estate = self.estate, None
+        if job is not None:
+            tell_dropped([job], error)
+
+    def place_is_taken(self) -> bool:
+        return self.pool.crew.standing() >= self.pool.crew.places
+
+    def is_surplus(self) -> bool:
+        return self.pool.crew.standing() > self.pool.crew.places
 
     def queue_has_job(self) -> bool:
         return len(self.pool.queue) > 0

@@ -6,7 +6,7 @@ import enum
 from typing import ClassVar
 
 from statemachine.errors import Unbound
-from statemachine.model import Model
+from statemachine.model import Model, next_birth
 
 
 class ChunkedState(enum.Enum):
@@ -30,16 +30,19 @@ class ChunkedState(enum.Enum):
     REFUSED = "REFUSED"
     """Not the chunked coding; the message cannot be delimited."""
 
+    __hash__ = object.__hash__
+
 
 class ChunkedMachine(Model):
     """Content in the chunked transfer coding, on its way in."""
 
-    __slots__ = ("state",)
+    __slots__ = ("birth", "state")
     machine_name: ClassVar[str] = "chunked"
     State: ClassVar[type[ChunkedState]] = ChunkedState
     state: ChunkedState
 
     def __init__(self) -> None:
+        self.birth = next_birth()
         self.state = ChunkedState.SIZE
 
     def size_read(self) -> None:

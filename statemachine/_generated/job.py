@@ -6,7 +6,7 @@ import enum
 from typing import ClassVar
 
 from statemachine.errors import Unbound
-from statemachine.model import Model
+from statemachine.model import Model, next_birth
 
 
 class JobState(enum.Enum):
@@ -36,16 +36,22 @@ class JobState(enum.Enum):
     ABANDONED = "ABANDONED"
     """It had begun to run when its worker died."""
 
+    REVOKED = "REVOKED"
+    """It had begun to run and was taken from its worker, which is stuck in it."""
+
+    __hash__ = object.__hash__
+
 
 class JobMachine(Model):
     """One piece of work on its way through the pool."""
 
-    __slots__ = ("state",)
+    __slots__ = ("birth", "state")
     machine_name: ClassVar[str] = "job"
     State: ClassVar[type[JobState]] = JobState
     state: JobState
 
     def __init__(self) -> None:
+        self.birth = next_birth()
         self.state = JobState.NEW
 
     def accepted(self) -> None:
@@ -75,6 +81,10 @@ class JobMachine(Model):
     def abandoned(self) -> None:
         """J7: RUNNING → ABANDONED."""
         raise Unbound(self, "abandoned")
+
+    def revoked(self) -> None:
+        """J8: RUNNING → REVOKED."""
+        raise Unbound(self, "revoked")
 
     def pool_accepts(self) -> bool:
         """The pool is SERVING and the queue holds fewer jobs than it may."""

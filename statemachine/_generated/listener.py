@@ -6,7 +6,7 @@ import enum
 from typing import ClassVar
 
 from statemachine.errors import Unbound
-from statemachine.model import Model
+from statemachine.model import Model, next_birth
 
 
 class ListenerState(enum.Enum):
@@ -29,16 +29,19 @@ class ListenerState(enum.Enum):
     CLOSED = "CLOSED"
     """The listening socket is closed."""
 
+    __hash__ = object.__hash__
+
 
 class ListenerMachine(Model):
     """The listening socket, and whether newcomers are let in."""
 
-    __slots__ = ("state",)
+    __slots__ = ("birth", "state")
     machine_name: ClassVar[str] = "listener"
     State: ClassVar[type[ListenerState]] = ListenerState
     state: ListenerState
 
     def __init__(self) -> None:
+        self.birth = next_birth()
         self.state = ListenerState.BOUND
 
     def opened(self) -> None:

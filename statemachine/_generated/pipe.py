@@ -6,7 +6,7 @@ import enum
 from typing import ClassVar
 
 from statemachine.errors import Unbound
-from statemachine.model import Model
+from statemachine.model import Model, next_birth
 
 
 class PipeState(enum.Enum):
@@ -24,16 +24,19 @@ class PipeState(enum.Enum):
     ABANDONED = "ABANDONED"
     """Nobody reads any more."""
 
+    __hash__ = object.__hash__
+
 
 class PipeMachine(Model):
     """Content between the worker that makes it and the reactor that sends it."""
 
-    __slots__ = ("state",)
+    __slots__ = ("birth", "state")
     machine_name: ClassVar[str] = "pipe"
     State: ClassVar[type[PipeState]] = PipeState
     state: PipeState
 
     def __init__(self) -> None:
+        self.birth = next_birth()
         self.state = PipeState.OPEN
 
     def ended(self) -> None:

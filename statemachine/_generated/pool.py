@@ -6,7 +6,7 @@ import enum
 from typing import ClassVar
 
 from statemachine.errors import Unbound
-from statemachine.model import Model
+from statemachine.model import Model, next_birth
 
 
 class PoolState(enum.Enum):
@@ -22,18 +22,21 @@ class PoolState(enum.Enum):
     """No job is accepted and none is queued: workers cannot be had."""
 
     STOPPED = "STOPPED"
-    """No worker lives, no job is queued, none runs."""
+    """No worker lives but those in quarantine, no job is queued, none runs."""
+
+    __hash__ = object.__hash__
 
 
 class PoolMachine(Model):
     """The thread pool's own phase: what `submit` may promise."""
 
-    __slots__ = ("state",)
+    __slots__ = ("birth", "state")
     machine_name: ClassVar[str] = "pool"
     State: ClassVar[type[PoolState]] = PoolState
     state: PoolState
 
     def __init__(self) -> None:
+        self.birth = next_birth()
         self.state = PoolState.SERVING
 
     def drain_began(self) -> None:
@@ -55,10 +58,18 @@ class PoolMachine(Model):
         """P4: DRAINING → STOPPED when no_worker_lives."""
         raise Unbound(self, "workers_ended")
 
+    def resized(self) -> None:
+        """P7: SERVING → SERVING."""
+        raise Unbound(self, "resized")
+
     def no_worker_lives(self) -> bool:
-        """No thread of this pool runs, and none is being started."""
+        """No thread of this pool runs but those in quarantine, and none is being started."""
         raise Unbound(self, "no_worker_lives")
 
+    def change_places(self) -> None:
+        """The pool has as many places as it was asked to have."""
+        raise Unbound(self, "change_places")
+
     declared_by_spec: ClassVar[frozenset[str]] = frozenset(
-        {"no_worker_lives"}
+        {"no_worker_lives", "change_places"}
     )

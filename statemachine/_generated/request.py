@@ -6,7 +6,7 @@ import enum
 from typing import ClassVar
 
 from statemachine.errors import Unbound
-from statemachine.model import Model
+from statemachine.model import Model, next_birth
 
 
 class RequestState(enum.Enum):
@@ -33,16 +33,19 @@ class RequestState(enum.Enum):
     REFUSED = "REFUSED"
     """Not a request that we read: answered with an error, and the connection ends."""
 
+    __hash__ = object.__hash__
+
 
 class RequestMachine(Model):
     """One request message on its way in (RFC 9112 section 2)."""
 
-    __slots__ = ("state",)
+    __slots__ = ("birth", "state")
     machine_name: ClassVar[str] = "request"
     State: ClassVar[type[RequestState]] = RequestState
     state: RequestState
 
     def __init__(self) -> None:
+        self.birth = next_birth()
         self.state = RequestState.AWAITED
 
     def began(self) -> None:

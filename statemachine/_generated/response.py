@@ -6,7 +6,7 @@ import enum
 from typing import ClassVar
 
 from statemachine.errors import Unbound
-from statemachine.model import Model
+from statemachine.model import Model, next_birth
 
 
 class ResponseState(enum.Enum):
@@ -24,16 +24,19 @@ class ResponseState(enum.Enum):
     BROKEN = "BROKEN"
     """Not what its head said; the connection must be cut."""
 
+    __hash__ = object.__hash__
+
 
 class ResponseMachine(Model):
     """One response message on its way out (RFC 9112 section 6)."""
 
-    __slots__ = ("state",)
+    __slots__ = ("birth", "state")
     machine_name: ClassVar[str] = "response"
     State: ClassVar[type[ResponseState]] = ResponseState
     state: ResponseState
 
     def __init__(self) -> None:
+        self.birth = next_birth()
         self.state = ResponseState.PENDING
 
     def interim_framed(self) -> None:

@@ -6,7 +6,7 @@ import enum
 from typing import ClassVar
 
 from statemachine.errors import Unbound
-from statemachine.model import Model
+from statemachine.model import Model, next_birth
 
 
 class ServerState(enum.Enum):
@@ -17,6 +17,9 @@ class ServerState(enum.Enum):
 
     SERVING = "SERVING"
     """Connections are accepted and requests are answered."""
+
+    LAME_DUCK = "LAME_DUCK"
+    """Not ready, and says so, but still accepts: who has not noticed yet is served."""
 
     DRAINING = "DRAINING"
     """No new connection is accepted; what has been accepted is answered."""
@@ -30,19 +33,25 @@ class ServerState(enum.Enum):
     FORCED = "FORCED"
     """Stopped with something cut off; exit status 1."""
 
+    UNBALANCED = "UNBALANCED"
+    """Drained, and the ledger does not balance; exit status 3."""
+
     FAILED = "FAILED"
     """Never served; exit status 1."""
+
+    __hash__ = object.__hash__
 
 
 class ServerMachine(Model):
     """The life of the whole process, as its supervisor sees it."""
 
-    __slots__ = ("state",)
+    __slots__ = ("birth", "state")
     machine_name: ClassVar[str] = "server"
     State: ClassVar[type[ServerState]] = ServerState
     state: ServerState
 
     def __init__(self) -> None:
+        self.birth = next_birth()
         self.state = ServerState.STARTING
 
     def started(self) -> None:
@@ -54,22 +63,29 @@ class ServerMachine(Model):
         raise Unbound(self, "start_failed")
 
     def stop_requested(self) -> None:
-        """S3: SERVING → DRAINING."""
+        """S3: SERVING → LAME_DUCK."""
         raise Unbound(self, "stop_requested")
 
     def reactor_died(self) -> None:
         """S4: SERVING → CUTTING.
 
         S8: DRAINING → CUTTING.
+        S12: LAME_DUCK → CUTTING.
         """
         raise Unbound(self, "reactor_died")
 
     def drained(self) -> None:
-        """S5: DRAINING → STOPPED."""
+        """S5: DRAINING → STOPPED when ledger_balances.
+
+        S13: DRAINING → UNBALANCED unless ledger_balances.
+        """
         raise Unbound(self, "drained")
 
     def force_requested(self) -> None:
-        """S6: DRAINING → CUTTING."""
+        """S6: DRAINING → CUTTING.
+
+        S11: LAME_DUCK → CUTTING.
+        """
         raise Unbound(self, "force_requested")
 
     def drain_seconds_passed(self) -> None:
@@ -79,3 +95,15 @@ class ServerMachine(Model):
     def cut(self) -> None:
         """S9: CUTTING → FORCED."""
         raise Unbound(self, "cut")
+
+    def lame_duck_seconds_passed(self) -> None:
+        """S10: LAME_DUCK → DRAINING."""
+        raise Unbound(self, "lame_duck_seconds_passed")
+
+    def ledger_balances(self) -> bool:
+        """Every request that was accepted has exactly one outcome."""
+        raise Unbound(self, "ledger_balances")
+
+    declared_by_spec: ClassVar[frozenset[str]] = frozenset(
+        {"ledger_balances"}
+    )

@@ -123,6 +123,9 @@ def test_any_field_ranks_as_the_rules_say(
     ours = [one for one in ALL if one in available]
     best_first = ranked(written(field), tuple(ours))
     assert set(best_first) == {one for one in [*ours, IDENTITY] if liking(one)}
+    # The order of all of them says that of any, so that the shelf may go by it.
+    of_all = ranked(written(field), ALL)
+    assert best_first == tuple(one for one in of_all if one in {*ours, IDENTITY})
     for better, worse in itertools.pairwise(best_first):
         order = [*ours, IDENTITY]
         assert (liking(better), -order.index(better)) > (liking(worse), -order.index(worse))

@@ -13,6 +13,7 @@ from server.app.loading import handler_of, load_application
 from server.clock import SystemClock
 from server.config import Config
 from server.errors import ConfigError, StartError
+from server.events import Hub
 from tests.app.requests import request
 
 SHOP = """
@@ -67,13 +68,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     ],
 )
 def test_what_is_named_is_found_in_the_current_folder(folder: Path, name: str) -> None:
-    handler = handler_of(Config(app=name), SystemClock())
+    handler = handler_of(Config(app=name), SystemClock(), Hub(Config()))
     assert handler(request("/any/path")).content == b"shop"
 
 
 def test_without_a_name_the_pages_are_served(folder: Path) -> None:
     (folder / "index.html").write_text("home")
-    handler = handler_of(Config(root=folder), SystemClock())
+    handler = handler_of(Config(root=folder), SystemClock(), Hub(Config()))
     assert handler(request("/")).content == b"home"
 
 

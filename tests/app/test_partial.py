@@ -18,6 +18,7 @@ from server.app.folder import Folder
 from server.app.paths import names_of
 from server.app.ranges import PARTS_MAX
 from server.app.representation import SMALL_BYTES_MAX, Renderer, random_boundary
+from server.app.shelf import Shelf
 from server.app.static import Site
 from server.config import Config
 from server.http1.messages import Fields, FileRegion, Parts, Request, Response
@@ -165,7 +166,7 @@ def shared_tree(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.mark.rfc("9110-14.6")
 def test_the_letters_of_a_multipart_response(root: Path) -> None:
     renderer = Renderer(ManualClock(wall=NOW), boundary=lambda: "THIS_STRING_SEPARATES")
-    site = Site(Folder(root), renderer)
+    site = Site(Folder(root), renderer, Shelf(ManualClock(), bytes_max=0, seconds_max=0))
     asked = request("/text.txt", ("Range", "bytes=1-2,-2"))
     response = site.page(asked, names_of("/text.txt"))
     assert response.status == 206
@@ -361,7 +362,8 @@ def test_nothing_weak_is_strong_enough(value: str) -> None:
 
 
 @pytest.mark.rfc("9110-13.1.5")
-def test_a_file_that_changed_is_sent_whole(root: Path, app: App) -> None:
+def test_a_file_that_changed_is_sent_whole(root: Path) -> None:
+    app = make_app(Config(root=root, static_cache_seconds_max=0), ManualClock(wall=NOW))
     etag = field(app(request("/text.txt")), "etag")
     assert etag is not None
     (root / "text.txt").write_bytes(b"abcdefghij")
@@ -398,8 +400,9 @@ def test_a_fault_leaves_nothing_open(
     def broken(*_: object) -> str:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("server.app.representation.os.pread", broken)
-    site = Site(Folder(root), Renderer(ManualClock(wall=NOW), boundary=broken))
+    monkeypatch.setattr("server.app.folder.os.pread", broken)
+    renderer = Renderer(ManualClock(wall=NOW), boundary=broken)
+    site = Site(Folder(root), renderer, Shelf(ManualClock(), bytes_max=0, seconds_max=0))
     before = descriptors()
     with pytest.raises(OSError, match="Input/output"):
         site.page(request(f"/{name}", ("Range", ranges)), (name,))

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from server.app.wsgi import wsgi
 from server.app.wsgi_environ import (
     ERROR_LINE_CHARACTERS_MAX,
+    Environs,
     ErrorStream,
     environ_base,
-    environ_of,
     key_of,
 )
 from server.app.wsgi_files import FileWrapper
@@ -30,7 +30,7 @@ PLAIN = [("Content-Type", "text/plain")]
 
 
 def environ(asked: Request, *, url_scheme: str = "http") -> dict[str, Any]:
-    return environ_of(asked, environ_base(ErrorStream(), url_scheme=url_scheme))
+    return Environs(environ_base(ErrorStream(), url_scheme=url_scheme)).environ_of(asked)
 
 
 def of(target: str, *fields: Field, method: str = "GET", **changed: Any) -> dict[str, Any]:
@@ -75,10 +75,11 @@ def test_the_environ_as_a_whole() -> None:
 
 def test_each_request_has_an_environ_of_its_own() -> None:
     base = environ_base(ErrorStream(), url_scheme="https")
+    environs = Environs(base)
     kept = dict(base)
-    first = environ_of(request("/a", ("X", "1")), base)
+    first = environs.environ_of(request("/a", ("X", "1")))
     first["mine"] = True
-    second = environ_of(request("/b"), base)
+    second = environs.environ_of(request("/b"))
     assert base == kept
     assert "mine" not in second
     assert "HTTP_X" not in second
@@ -268,3 +269,20 @@ def test_lines_of_two_threads_are_not_mixed(caplog: pytest.LogCaptureFixture) ->
     for thread in threads:
         thread.join()
     assert sorted(caplog.messages) == ["a" * 50, "b" * 50]
+
+
+def test_requests_that_share_a_head_have_an_environ_each() -> None:
+    environs = Environs(environ_base(ErrorStream(), url_scheme="http"))
+    asked = request("/a%20b", ("X", "1"))
+    head = replace(asked.head, notes={})
+    first = environs.environ_of(replace(asked, head=head, peer=("10.0.0.1", 1)))
+    first["mine"] = True
+    del first["HTTP_X"]
+    second = environs.environ_of(replace(asked, head=head, peer=("10.0.0.2", 2)))
+    alone = environs.environ_of(replace(asked, peer=("10.0.0.2", 2)))
+    assert second["wsgi.input"] is not first["wsgi.input"]
+    assert {**second, "wsgi.input": 0} == {**alone, "wsgi.input": 0}
+    assert second["REMOTE_ADDR"] == "10.0.0.2"
+    # What one application's environs begin with is not another's.
+    https = Environs(environ_base(ErrorStream(), url_scheme="https"))
+    assert https.environ_of(replace(asked, head=head))["wsgi.url_scheme"] == "https"

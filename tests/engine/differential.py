@@ -4,7 +4,8 @@ A `Recipe` is plain data: a machine, what its callbacks do at each call, and a s
 is played twice, on one `transitions.Machine` and two models: once through `Event.trigger`, once
 through the functions that `compile_events` wrote. Whatever can be seen from outside must be the
 same: results, the callbacks in their order with the state that each one saw, exceptions by type and
-text, the state after each step, and what the library's logger says from WARNING on.
+text, the state after each step, how often each row with a tally was counted, and what the library's
+logger says from WARNING on.
 
     python -m tests.engine.differential --machines 10000 --seed 1
     python -m tests.engine.differential --seed 1 --only 4711        one machine again, in full
@@ -14,15 +15,16 @@ from __future__ import annotations
 
 import argparse
 import enum
+import itertools
 import logging
 import pprint
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import NamedTuple, cast
+from typing import NamedTuple, TypeAlias, cast
 
 import transitions
 
@@ -163,6 +165,7 @@ def _row(chance: random.Random, event: str, names: Sequence[str]) -> dict[str, o
     }
     _some(chance, row, ("conditions", "unless"), likely=0.4)
     _some(chance, row, ("prepare", "before", "after"), likely=0.25)
+    row["counted"] = chance.random() < 0.5
     return row
 
 
@@ -187,6 +190,14 @@ def _act(chance: random.Random) -> Act:
     return "set", chance.choice(STRANGE_STATES)
 
 
+Count: TypeAlias = "itertools.count[int]"
+
+
+def shown(counts: Iterable[Count]) -> list[int]:
+    """How far each has come: a count shows its next number, and is not advanced by that."""
+    return [int(repr(one)[len("count(") : -1]) for one in counts]
+
+
 class Moment(NamedTuple):
     """One step of the script, as it looks from outside."""
 
@@ -195,6 +206,7 @@ class Moment(NamedTuple):
     outcome: tuple[str, object, str]
     seen: list[tuple[str, str]]
     state: str
+    counted: list[int]
     said: list[tuple[int, str]]
 
 
@@ -235,9 +247,10 @@ class Player:
             return True
         return value
 
-    def play(self, said: list[tuple[int, str]]) -> Iterator[Moment]:
+    def play(self, said: list[tuple[int, str]], counts: Sequence[Count]) -> Iterator[Moment]:
         """Each step of the script; `said` is where the log's lines arrive."""
         Player.current = self
+        before = shown(counts)
         for what, value in self.recipe.script:
             self.seen, self.calls = [], 0
             said.clear()
@@ -245,7 +258,8 @@ class Player:
                 outcome = ("returned", self.perform(what, value), "")
             except BaseException as error:  # noqa: BLE001 - the other engine must raise it too
                 outcome = ("raised", type(error).__name__, str(error))
-            yield Moment(what, value, outcome, self.seen, repr(self.state), said[:])
+            counted = [now - then for now, then in zip(shown(counts), before, strict=True)]
+            yield Moment(what, value, outcome, self.seen, repr(self.state), counted, said[:])
 
 
 def _method(name: str) -> Callable[[Player], object]:
@@ -271,13 +285,22 @@ def _resolved(entry: dict[str, object]) -> dict[str, object]:
     }
 
 
-def machine_of(recipe: Recipe) -> transitions.Machine:
-    """The stock machine that a recipe describes."""
+def _counted(row: dict[str, object], counts: list[Count]) -> dict[str, object]:
+    """The row with a tally as its last `before` callback, as the door gives it one."""
+    row = dict(row)
+    if row.pop("counted"):
+        counts.append(itertools.count())
+        row["before"] = [*cast("list[object]", row.get("before", [])), counts[-1].__next__]
+    return row
+
+
+def machine_of(recipe: Recipe, counts: list[Count]) -> transitions.Machine:
+    """The stock machine that a recipe describes; each tally of a row joins `counts`."""
     return transitions.Machine(
         model=None,
         states=[_resolved(state) for state in recipe.states],
         initial=cast("str | enum.Enum", recipe.states[0]["name"]),
-        transitions=[_resolved(row) for row in recipe.rows],
+        transitions=[_counted(_resolved(row), counts) for row in recipe.rows],
         auto_transitions=False,
         **_resolved(recipe.options),  # type: ignore[arg-type]
     )
@@ -301,7 +324,8 @@ def listening(into: list[tuple[int, str]]) -> Iterator[None]:
 
 def play(recipe: Recipe) -> tuple[list[Moment], list[Moment]]:
     """What the recipe looks like on stock, and on the sealed engine."""
-    machine = machine_of(recipe)
+    counts: list[Count] = []
+    machine = machine_of(recipe, counts)
     functions = compile_events(machine, Player)
 
     def stock(event: str, player: Player) -> object:
@@ -313,8 +337,8 @@ def play(recipe: Recipe) -> tuple[list[Moment], list[Moment]]:
     said: list[tuple[int, str]] = []
     with listening(said):
         return (
-            list(Player(recipe, stock).play(said)),
-            list(Player(recipe, sealed).play(said)),
+            list(Player(recipe, stock).play(said, counts)),
+            list(Player(recipe, sealed).play(said, counts)),
         )
 
 

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import engine
+from benchmarks import engine, traces
+from statemachine import load_system
+from statemachine.ground import Ground
+from statemachine.replay import Replay
 
 
 def test_every_lap_moves_the_object_twice(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,3 +48,23 @@ def test_it_prints_every_figure_and_writes_json(
     assert list(written["times cheaper than bare"]) == list(engine.EVENTS)
     shown = capsys.readouterr().out
     assert all(f"\n{event}\n" in shown for event in engine.EVENTS)
+
+
+def test_the_life_that_is_replayed_is_legal_and_13_events_long() -> None:
+    ground = Ground(load_system())
+    replay = Replay(ground, whole=True)
+    replay.feed(0, traces.lives(ground.system, 500))
+    assert sum(replay.counts) == 500 * 13 + 4
+
+
+def test_what_noting_costs_is_printed_and_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(traces.costs, "__defaults__", (20, 2))
+    monkeypatch.setattr(traces.replay_rate, "__defaults__", (20, 2))
+    file = tmp_path / "traces.json"
+    traces.main(["--json", str(file)])
+    written = json.loads(file.read_text(encoding="utf-8"))
+    assert list(written["nanoseconds"]) == ["none", "flight", "traced", "hook", "written"]
+    assert written["replayed events a second"] > 0
+    assert "beyond that" in capsys.readouterr().out

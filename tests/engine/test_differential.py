@@ -42,6 +42,7 @@ def _outcomes(machines: int) -> Iterator[str]:
             yield moment.what
             yield " ".join(str(part) for part in moment.outcome[:2])
             yield from (f"logged at {level}" for level, _ in moment.said)
+            yield from (f"counted {times}" for times in moment.counted)
             if len(moment.seen) > 6:
                 yield "many callbacks"
 
@@ -51,7 +52,7 @@ def test_the_random_machines_reach_every_kind_of_outcome() -> None:
     for outcome in (
         *("fire", "set", "returned True", "returned False", "raised MachineError"),
         *("raised ValueError", "raised KeyboardInterrupt", "raised SystemExit", "raised Odd"),
-        *("logged at 30", "logged at 40", "many callbacks"),
+        *("logged at 30", "logged at 40", "many callbacks", "counted 0", "counted 2"),
     ):
         assert counts[outcome] >= 10, (outcome, counts)
 
@@ -86,6 +87,12 @@ def test_a_fault_in_the_text_is_noticed(fault: str, monkeypatch: pytest.MonkeyPa
     assert _noticed()
 
 
+def _split(callbacks: tuple[sealing.Callback, ...]) -> tuple[tuple[sealing.Callback, ...], ...]:
+    """The callbacks that the recipe names, and the tallies."""
+    named = (*differential.METHODS, *differential.CALLABLES.values())
+    return tuple(c for c in callbacks if c in named), tuple(c for c in callbacks if c not in named)
+
+
 FAULTY_ROW: dict[str, Callable[[sealing.Row], sealing.Row]] = {
     "before and exit callbacks in another order": lambda row: dataclasses.replace(
         row, leaving=row.leaving[::-1]
@@ -99,6 +106,16 @@ FAULTY_ROW: dict[str, Callable[[sealing.Row], sealing.Row]] = {
     ),
     "callbacks of the target come before the assignment": lambda row: dataclasses.replace(
         row, leaving=row.leaving + row.arriving, arriving=()
+    ),
+    "tallies are left out": lambda row: dataclasses.replace(row, leaving=_split(row.leaving)[0]),
+    "tallies come before the guards": lambda row: dataclasses.replace(
+        row, prepare=row.prepare + _split(row.leaving)[1], leaving=_split(row.leaving)[0]
+    ),
+    "tallies come before what may raise": lambda row: dataclasses.replace(
+        row, leaving=_split(row.leaving)[1] + _split(row.leaving)[0]
+    ),
+    "tallies come after the move": lambda row: dataclasses.replace(
+        row, leaving=_split(row.leaving)[0], arriving=row.arriving + _split(row.leaving)[1]
     ),
 }
 

@@ -10,6 +10,7 @@ import itertools
 import threading
 import traceback
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, get_args
 
 import pytest
@@ -38,6 +39,7 @@ GUARDS, EFFECTS = SYSTEM.vocabulary.guards, SYSTEM.vocabulary.effects
 CONDITIONS = SYSTEM.vocabulary.conditions
 ANSWERS: tuple[object, ...] = (True, False, 2, None)
 """A guard passes when its answer equals True; `unless`, when it equals False."""
+TALLIED = frozenset([*list(SYSTEM.arrows)[::2], "W4"])
 
 each_engine = pytest.mark.parametrize("engine", ENGINES)
 each_machine = pytest.mark.parametrize("name", list(SYSTEM.machines))
@@ -92,47 +94,55 @@ def taken(spec: MachineSpec, state: str, event: str, answers: dict[str, object])
     return None
 
 
-def outcome(model: Any, event: str, hooked: list[Any]) -> tuple[object, ...]:
+def outcome(model: Any, event: str, hooked: list[Any], counted: list[str]) -> tuple[object, ...]:
     """All that can be seen of one event from outside."""
     hooked.clear()
+    counted.clear()
     told: tuple[object, ...]
     try:
         told = ("returned", getattr(model, event)())
     except TransitionError as error:
         told = (type(error), str(error), error.machine, error.event, error.state)
     seen_by_hook = [(who is model, state, arrow.id) for who, state, arrow in hooked]
-    return told, model.state, tuple(model.calls), tuple(seen_by_hook)
+    return told, model.state, tuple(model.calls), tuple(seen_by_hook), tuple(counted)
 
 
-def bound_with_hook(name: str, engine: Engine) -> tuple[type[Any], list[Any]]:
-    hooked: list[Any] = []
+def bound_with_hook(name: str, engine: Engine) -> tuple[type[Any], list[Any], list[str]]:
+    """The machine's class, what its hook will have seen, and which arrows will have been counted.
+
+    Every second arrow has a tally, so that no event's rows are all alike.
+    """
+    hooked, counted = list[Any](), list[str]()
 
     def hook(model: Model, arrow: Arrow) -> None:
         hooked.append((model, model.state, arrow))
 
-    return Binder(SYSTEM, engine=engine, hook=hook).bind(fake(name)), hooked
+    tallies = {one: partial(counted.append, one) for one in TALLIED}
+    binder = Binder(SYSTEM, engine=engine, hook=hook, tallies=tallies)
+    return binder.bind(fake(name)), hooked, counted
 
 
 @each_machine
 @each_engine
 def test_the_door_does_what_the_table_says(name: str, engine: Engine) -> None:
     spec = SYSTEM.machines[name]
-    bound, hooked = bound_with_hook(name, engine)
+    bound, hooked, counted = bound_with_hook(name, engine)
     arrows: set[str] = set()
     for state, event, answers in situations(spec):
         model = at(bound, state, **answers)
-        told, after, calls, seen_by_hook = outcome(model, event, hooked)
+        told, after, calls, seen_by_hook, tallied = outcome(model, event, hooked, counted)
         arrow = taken(spec, state, event, answers)
         if arrow is None:
             kind = GuardRefused if spec.arrows_from(state, event) else IllegalEvent
             assert isinstance(told, tuple)
             assert (told[0], *told[2:]) == (kind, name, event, state)
-            assert (after, seen_by_hook) == (bound.State[state], ())
+            assert (after, seen_by_hook, tallied) == (bound.State[state], (), ())
             continue
         arrows.add(arrow.id)
         target = bound.State[arrow.target]
         assert (told, after) == (("returned", None), target)
         assert seen_by_hook == ((True, target, arrow.id),)
+        assert tallied == ((arrow.id,) if arrow.id in TALLIED else ())
         if arrow.do:
             assert isinstance(calls, tuple)
             assert calls[-1] == (EFFECTS[arrow.do].python, bound.State[state])
@@ -141,10 +151,10 @@ def test_the_door_does_what_the_table_says(name: str, engine: Engine) -> None:
 
 @each_machine
 def test_both_engines_look_the_same_from_outside(name: str) -> None:
-    (sealed, by_sealed), (stock, by_stock) = (bound_with_hook(name, engine) for engine in ENGINES)
+    (sealed, *by_sealed), (stock, *by_stock) = (bound_with_hook(name, one) for one in ENGINES)
     for state, event, answers in situations(SYSTEM.machines[name]):
-        assert outcome(at(sealed, state, **answers), event, by_sealed) == outcome(
-            at(stock, state, **answers), event, by_stock
+        assert outcome(at(sealed, state, **answers), event, *by_sealed) == outcome(
+            at(stock, state, **answers), event, *by_stock
         ), (state, event, answers)
 
 
@@ -157,13 +167,13 @@ RAISED = (ValueError("broken"), KeyboardInterrupt(), SystemExit(2), MemoryError(
 def test_a_guard_or_effect_that_raises_moves_nothing(
     word: str, error: BaseException, engine: Engine
 ) -> None:
-    bound, hooked = bound_with_hook("worker", engine)
+    bound, hooked, counted = bound_with_hook("worker", engine)
     model = at(bound, "IDLE", **{"queue_has_job": True, word: error})
     with pytest.raises(type(error)) as caught:
         model.took_job()
     assert caught.value is error
     assert model.state is WorkerState.IDLE
-    assert hooked == []
+    assert (hooked, counted) == ([], [])
 
 
 @each_engine
@@ -187,8 +197,14 @@ def test_an_effect_may_fire_another_event(engine: Engine) -> None:
         def queue_has_job(self) -> bool:
             return True
 
+        def is_surplus(self) -> bool:
+            return False
+
         def no_job_will_come(self) -> bool:
             return True
+
+        def place_is_taken(self) -> bool:
+            return False
 
         def owns_job(self) -> bool:
             return False
@@ -343,8 +359,13 @@ class TestFrozen:
                 change()
 
     def test_it_still_answers_as_a_stock_machine_does(self, machine: SealedMachine) -> None:
-        assert machine.get_triggers(WorkerState.IDLE) == ["died", "took_job", "dismissed"]
-        assert len(machine.get_transitions("died")) == 3
+        assert machine.get_triggers(WorkerState.IDLE) == [
+            "died",
+            "took_job",
+            "dismissed",
+            "retired",
+        ]
+        assert len(machine.get_transitions("died")) == 5
         model = at(fake("worker"), "IDLE", queue_has_job=True)
         assert machine.events["took_job"].trigger(model) is True
         assert model.state is WorkerState.BUSY

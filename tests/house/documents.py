@@ -1,4 +1,4 @@
-"""The documents, as tests read them; and those of their parts that are drawn from the spec.
+"""The documents, as tests read them; and those of their parts that are drawn from data.
 
     python -m tests.house.documents        bring the drawn parts up to date
 
@@ -12,7 +12,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from statemachine import System, load_system
+from statemachine.model import (
+    Equal,
+    Given,
+    LeadsTo,
+    Moves,
+    NeverTogether,
+    OneOwner,
+    Sometimes,
+)
 from tests.house.source import TOP, tracked
+from tests.mutants import report
 
 DRAWN = re.compile(r"(?<=<!-- drawn: )(?P<name>.+?) -->\n(?P<text>.*?)(?=<!-- end -->)", re.DOTALL)
 BLOCK = re.compile(r"^(?P<pad> *)```(?P<kind>\w*)\n(?P<text>.*?)^ *```$", re.DOTALL | re.MULTILINE)
@@ -46,9 +56,48 @@ def states_of_connection(system: System) -> str:
     return "\n" + "\n".join(lines) + "\n\n"
 
 
+def scores_of_the_mutants(_: System) -> str:
+    """What the last runs that were recorded have found."""
+    return f"\n{report.table(report.recorded())}\n\n"
+
+
+def survivors_of_the_mutants(_: System) -> str:
+    """The holes that are left open."""
+    return f"\n{report.survivors()}\n\n"
+
+
+RUNGS: dict[type, tuple[str, str, str, str]] = {
+    # explored, by SPIN, proved for any number, and judged while real code runs
+    Equal: ("yes", "yes", "yes", "yes"),
+    NeverTogether: ("yes", "yes", "yes", "yes"),
+    Given: ("yes", "yes", "yes", ""),
+    OneOwner: ("yes", "", "yes", "threads"),
+    Moves: ("yes", "", "", ""),
+    LeadsTo: ("small bounds", "small bounds", "", ""),
+    Sometimes: ("yes", "", "", ""),
+}
+"""By kind of property, where it is judged. `tests/house/test_docs.py` holds this to the code."""
+
+
+def properties_by_rung(system: System) -> str:
+    """Each property, and which of the rungs judge it."""
+    lines = [
+        "| property | says | explored | SPIN | proved for any number | while real code runs |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| `{one.id}` | {one.english} | {' | '.join(RUNGS[type(one)])} |"
+        for one in system.properties
+    ]
+    return "\n" + "\n".join(lines) + "\n\n"
+
+
 PARTS: dict[str, Callable[[System], str]] = {
     "diagram of connection": diagram_of_connection,
     "states of connection": states_of_connection,
+    "properties by rung": properties_by_rung,
+    "scores of the mutants": scores_of_the_mutants,
+    "survivors of the mutants": survivors_of_the_mutants,
 }
 
 

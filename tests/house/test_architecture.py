@@ -13,11 +13,20 @@ from tests.house.source import Source, sources
 FLOORS = (
     ("server.__main__",),
     ("server.cli", "server.api"),
+    ("server.simulation", "server.processes"),
     ("server.server", "server.thread_pool"),
-    ("server.net", "server.app"),
-    ("server.http1",),
+    ("server.recording", "server.observing", "server.operating", "server.composing"),
+    ("server.ground",),
+    ("server.supervisor", "server.spec", "server.listing"),
+    ("server.net", "server.app", "server.ops"),
+    (
+        *("server.http1", "server.ledger", "server.events", "server.flight", "server.tracing"),
+        "server.error_log",
+    ),
+    ("server.log_file",),
     ("statemachine",),
     ("server.config", "server.clock", "server.stats"),
+    ("server.mount",),
     ("server.errors",),
 )
 """From the roof down. A room imports from floors below its own, never from one above or beside."""
@@ -27,6 +36,11 @@ HTTP1_FORBIDS = {
     *("asyncio", "concurrent", "signal", "socketserver", "ssl", "subprocess"),
 }
 STATEMACHINE_FORBIDS = {"socket", "threading", "http", "select", "selectors", "queue", "server"}
+Z3_ALLOWED = {
+    f"statemachine/{name}.py"
+    for name in ("smt", "doing", "taking", "clauses", "grounding", "proof", "induction")
+}
+"""Who proves. Nobody imports these but the prove command, when it is run."""
 ANY_ALLOWED = {"statemachine/machine.py", "server/config.py"}
 
 
@@ -59,10 +73,10 @@ def test_imports_point_down_only(source: Source) -> None:
 
 
 def test_leaves_import_nothing_of_ours_but_errors() -> None:
-    for name in ("config", "errors", "clock"):
+    for name in ("config", "errors", "clock", "mount"):
         (leaf,) = sources(f"server/{name}.py")
         ours = {one for one in leaf.imports() if one.startswith(("server", "statemachine"))}
-        assert {one for one in ours if not one.startswith("server.errors")} == set(), leaf.name
+        assert all(one.startswith(("server.errors", "server.mount")) for one in ours), leaf.name
 
 
 def test_http1_does_no_input_or_output() -> None:
@@ -83,7 +97,27 @@ def test_transitions_has_one_importer() -> None:
 def test_nothing_but_the_standard_library_and_transitions_is_imported() -> None:
     allowed = {*sys.stdlib_module_names, "transitions", "server", "statemachine"}
     for source in sources("server", "statemachine"):
-        assert _roots(source) <= allowed, source.name
+        more = {"z3"} if source.name in Z3_ALLOWED else set()
+        more |= {"prometheus_client"} if source.name == "server/ops/metrics.py" else set()
+        assert _roots(source) <= allowed | more, source.name
+
+
+def test_z3_is_only_needed_to_prove() -> None:
+    users = {source.name for source in sources("server", "statemachine") if "z3" in _roots(source)}
+    assert users == Z3_ALLOWED
+    modules = {name.removesuffix(".py").replace("/", ".") for name in Z3_ALLOWED}
+    for source in sources("server", "statemachine"):
+        if source.name not in Z3_ALLOWED | {"statemachine/proving.py"}:
+            assert not modules & set(source.imports()), source.name
+
+
+def test_a_simulation_is_nobodys_but_the_command_lines() -> None:
+    rooms = ("server.cli", "server.simulation")
+    for source in sources("server", "statemachine"):
+        if not source.module.startswith(rooms):
+            simulates = [one for one in source.imports() if one.startswith("server.simulation")]
+            assert simulates == [], source.name
+            assert "greenlet" not in source.text, source.name
 
 
 def test_the_pool_knows_no_http() -> None:

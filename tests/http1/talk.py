@@ -11,8 +11,8 @@ from server.config import Config
 from server.errors import ProtocolError
 from server.http1.chunked import ChunkedReader
 from server.http1.events import ContentPiece, EndOfRequest, NeedData, PeerEnded
-from server.http1.fields import NO_FIELDS
-from server.http1.messages import Fields, RequestHead
+from server.http1.head import WholeHead
+from server.http1.messages import NO_FIELDS, Fields, RequestHead
 from server.http1.reader import RequestReader
 from server.http1.writer import ResponseWriter
 from statemachine import Binder, Engine, load_system
@@ -40,8 +40,10 @@ class Bound:
     chunked: type[ChunkedReader]
     writer: type[ResponseWriter]
 
-    def make_reader(self, config: Config = SMALL) -> RequestReader:
-        return self.reader(config, self.chunked)
+    def make_reader(
+        self, config: Config = SMALL, whole_head: WholeHead | None = None
+    ) -> RequestReader:
+        return self.reader(config, self.chunked, whole_head)
 
 
 @lru_cache
@@ -100,9 +102,15 @@ def pump(reader: RequestReader, outcome: Outcome) -> None:
     raise AssertionError("the reader tells more than it was given")
 
 
-def read(pieces: Iterable[bytes], *, bound: Bound | None = None, config: Config = SMALL) -> Outcome:
+def read(
+    pieces: Iterable[bytes],
+    *,
+    bound: Bound | None = None,
+    config: Config = SMALL,
+    whole_head: WholeHead | None = None,
+) -> Outcome:
     """Feed the pieces, then the peer's end, and tell what came of it."""
-    reader = (bound or bound_to("sealed")).make_reader(config)
+    reader = (bound or bound_to("sealed")).make_reader(config, whole_head)
     outcome = Outcome([], reader.state)
     try:
         for piece in pieces:

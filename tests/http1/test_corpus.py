@@ -14,10 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.config import Config
 from server.http1.events import ENDED_BETWEEN, ENDED_WITHIN
+from server.http1.head import KEPT_BYTES_MAX, KEPT_HEADS_MAX, kept_heads
 from server.http1.messages import Field, Fields, RequestHead
 from statemachine._generated import RequestState
-from tests.http1.talk import Bound, Told, bound_to, read, split_at
+from tests.http1.talk import SMALL, Bound, Told, bound_to, read, split_at
 
 CORPUS = Path(__file__).parent.parent / "corpus"
 
@@ -118,6 +120,31 @@ def test_byte_by_byte_makes_no_difference(case: Case, bound: Bound) -> None:
     assert (
         read(split_at(case.wire, range(1, len(case.wire))), bound=bound).without_message() == whole
     )
+
+
+def test_heads_that_are_kept_make_no_difference(bound: Bound) -> None:
+    kept = kept_heads(SMALL)
+    for _ in range(2):  # the second time, what can be kept is
+        for case in BOTH:
+            assert read([case.wire], bound=bound, whole_head=kept) == read([case.wire], bound=bound)
+
+
+def test_what_is_kept_is_shared_and_bounded(bound: Bound) -> None:
+    kept = kept_heads(Config())
+
+    def head_of(wire: bytes) -> RequestHead:
+        return read([wire], bound=bound, config=Config(), whole_head=kept).requests[0].head
+
+    wire = b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n"
+    first = head_of(wire % 0)
+    assert head_of(wire % 0) is first
+    assert first.notes == {}
+    for number in range(1, KEPT_HEADS_MAX + 1):
+        head_of(wire % number)
+    assert head_of(wire % 0) is not first
+    long = wire.replace(b"a\r", b"a\r\nX: %b\r" % (b"x" * KEPT_BYTES_MAX)) % 0
+    assert head_of(long) is not head_of(long)
+    assert head_of(long).notes is None
 
 
 @given(st.data())

@@ -226,7 +226,7 @@ def test_persistence(values: list[str], minor: int, expected: bool) -> None:
 def test_a_connection_persists_if_all_agree() -> None:
     (asks,) = read([b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"]).requests
     (ends,) = read([b"GET / HTTP/1.0\r\n\r\n"]).requests
-    assert persists(asks.head, True, True)
-    assert not persists(asks.head, True, False)
-    assert not persists(ends.head, True, True)
-    assert not persists(None, True, True)
+    assert persists(asks.head, allowed=True)
+    assert not persists(asks.head, allowed=False)
+    assert not persists(ends.head, allowed=True)
+    assert not persists(None, allowed=True)

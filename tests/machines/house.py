@@ -18,24 +18,28 @@ import pytest
 
 from server.app.errors import error_response
 from server.config import Config
+from server.events import Hub, Subscription
 from server.http1.chunked import ChunkedReader
+from server.http1.head import kept_heads
 from server.http1.reader import RequestReader
-from server.http1.writer import ResponseWriter
+from server.http1.writer import ResponseWriter, chunk
+from server.ledger import Lifecycle
 from server.net.access_log import AccessLog
 from server.net.connection import Connection
 from server.net.exchange import Desk, Exchange, Handler
 from server.net.intake import Intake
 from server.net.listener import Listener
-from server.net.log_format import Entry
+from server.net.log_entry import Entry
 from server.net.pipe import Pipe
 from server.net.pool import Pool
 from server.net.reactor import Reactor
+from server.net.reservoir import Reservoir
 from server.net.responder import Responder
 from server.net.rooms import Makers, Rooms
 from server.net.threads import SystemThreading
 from server.server import patience, sound_system
 from statemachine import Arrow, Binder, Engine, Model
-from statemachine._generated import ConnectionState, PoolState, ServerMachine, ServerState
+from statemachine._generated import ConnectionState, PoolState, ServerState
 from tests.clock import ManualClock
 from tests.fakes import Disk, FakePoller, FakeTransport, Named, Porch, lowest_free
 from tests.stage import Actor, ActorDied, Stage
@@ -106,7 +110,7 @@ class House:
         self.config = config = Config.of({"engine": engine, "threads": 1, **settings})
         self.binder = Binder(sound_system(), engine=engine, hook=self._hook if observed else None)
         bind = self.binder.bind
-        self.lifecycle = bind(ServerMachine)()
+        self.lifecycle = bind(Lifecycle)(lambda: True)
         self.poller = FakePoller(self.clock, self.stage)
         self.named = Named(PORCH)
         self.porch = bind(Porch)(self.named)
@@ -114,33 +118,14 @@ class House:
         if listening is not None:
             self.listener = bind(Listener)(cast("socket.socket", listening))
         self.poller.expect(PORCH, self.porch.readiness)
-        self.pool = bind(Pool)(self.binder, queue_jobs_max=config.queue_jobs_max, facade=self.stage)
-        self.responder = Responder(
-            bind(ResponseWriter),
-            clock=self.clock,
-            lifecycle=self.lifecycle,
-            error_page=error_response,
-            access_log=cast("AccessLog", self.ledger),
+        self.pool, self.responder = self._make_pool(config), self._make_responder()
+        self.hub = Hub(config, frame=chunk, stamp="s", lock=self.stage.Lock())
+        self.reservoir = Reservoir(
+            SystemThreading(),
+            memory_bytes_max=config.buffer_memory_bytes_max,
+            file_bytes_max=config.buffer_file_bytes_max,
         )
-        reader_type, chunked_type = bind(RequestReader), bind(ChunkedReader)
-        exchange_type, connection_type, pipe_type = bind(Exchange), bind(Connection), bind(Pipe)
-        rooms = Rooms(
-            config=config,
-            clock=self.clock,
-            poller=self.poller,
-            listener=self.listener,
-            pool=self.pool,
-            responder=self.responder,
-            makers=Makers(
-                connection=lambda transport: connection_type(
-                    transport, reader_type(config, chunked_type), Intake(1024)
-                ),
-                pipe=lambda: pipe_type(SystemThreading(), memory_bytes_max=64, file_bytes_max=4096),
-                exchange=lambda connection: exchange_type(connection, self.desk),
-            ),
-            patience=patience(sound_system(), config),
-            lifecycle=self.lifecycle,
-        )
+        rooms = self._make_rooms(config)
         self.reactor = Reactor(rooms, emptied=self._empty)
         self.desk = Desk(handler, rooms, self.reactor)
         self.transports: list[FakeTransport] = []
@@ -150,6 +135,65 @@ class House:
         self.pool.start(config.threads)
         self.reactor_thread = self.stage.spawn(Actor("reactor", self._react))
         self.lifecycle.started()
+        self.hub.open(self.reactor.wake)
+
+    def _make_rooms(self, config: Config) -> Rooms:
+        return Rooms(
+            config=config,
+            clock=self.clock,
+            poller=self.poller,
+            listener=self.listener,
+            pool=self.pool,
+            responder=self.responder,
+            makers=self._make_makers(config),
+            patience=patience(sound_system(), config),
+            lifecycle=self.lifecycle,
+            reservoir=self.reservoir,
+            hub=self.hub,
+        )
+
+    def _make_makers(self, config: Config) -> Makers:
+        bind, threads = self.binder.bind, SystemThreading()
+        reader_type, chunked_type = bind(RequestReader), bind(ChunkedReader)
+        whole_head = kept_heads(config)
+        exchange_type, connection_type, pipe_type = bind(Exchange), bind(Connection), bind(Pipe)
+        subscription_type = bind(Subscription)
+        return Makers(
+            connection=lambda transport: connection_type(
+                transport,
+                reader_type(config, chunked_type, whole_head),
+                Intake(1024, self.reservoir),
+            ),
+            pipe=lambda: pipe_type(
+                threads, self.reservoir, memory_bytes_max=64, file_bytes_max=4096
+            ),
+            exchange=lambda connection: exchange_type(connection, self.desk),
+            subscription=lambda events: subscription_type(
+                events.channels,
+                policy=events.policy,
+                after=events.after,
+                gaps_max=config.event_gaps_max,
+            ),
+        )
+
+    def _make_responder(self) -> Responder:
+        return Responder(
+            self.binder.bind(ResponseWriter),
+            clock=self.clock,
+            lifecycle=self.lifecycle,
+            error_page=error_response,
+            access_log=cast("AccessLog", self.ledger),
+        )
+
+    def _make_pool(self, config: Config) -> Pool:
+        return self.binder.bind(Pool)(
+            self.binder,
+            queue_jobs_max=config.queue_jobs_max,
+            facade=self.stage,
+            stand_ins_max=config.stand_ins_max,
+            late_seconds_max=config.late_seconds_max,
+            job_seconds_max=config.job_seconds_max,
+        )
 
     def _react(self) -> None:
         self.reactor.open()
@@ -166,7 +210,8 @@ class House:
             self.trails.setdefault(transport, []).append(arrow.id)
             if model.state in NOT_THE_REACTORS:
                 armed = self.poller.armed[transport.descriptor]
-                assert not armed, f"armed while {model.state.name}"
+                attended = transport.descriptor in self.poller.attended
+                assert attended or not armed, f"armed while {model.state.name}"
         if self.pausing_arrows and arrow.machine in PAUSES:
             self.stage.pause()
 
@@ -213,6 +258,7 @@ class House:
     def stop(self) -> None:
         """What the supervisor does at the first signal."""
         self.lifecycle.stop_requested()
+        self.lifecycle.lame_duck_seconds_passed()
         self.reactor.ask(self.reactor.drain)
 
     def cut(self) -> None:
@@ -265,6 +311,7 @@ class House:
             self.transports
         ) - len(self.porch.waiting), "a descriptor was not given back"
         assert set(self.disk.closed.values()) <= {1}, f"files closed: {self.disk.closed}"
+        assert (self.reservoir.memory.held_bytes, self.reservoir.file.held_bytes) == (0, 0)
 
     def put_away(self) -> None:
         """Whatever has happened: no thread and no log handler outlives the test."""

@@ -33,7 +33,9 @@ STATUSES: dict[str, int] = {
 }
 """What a handler is asked to do, and the status of what comes of it."""
 
-CUT = frozenset({"C7", "C10", "C14", "C15", "C18", "C19", "C20", "C21", "C6", "C23"})
+CUT = frozenset(
+    {"C7", "C10", "C14", "C15", "C18", "C19", "C20", "C21", "C6", "C23", "C36", "C37", "C38", "C46"}
+)
 """Arrows after which the last response may be incomplete."""
 
 

@@ -130,11 +130,11 @@ class Meeting(float):
     def __init__(self, _: float, meet: Callable[[], None]) -> None:
         self._meet: Callable[[], None] | None = meet
 
-    def __le__(self, other: object) -> bool:
+    def __gt__(self, other: object) -> bool:
         meet, self._meet = self._meet, None
         if meet is not None:
             meet()
-        return float(self) <= cast("float", other)
+        return float(self) > cast("float", other)
 
 
 @pytest.mark.parametrize("path", ["/plain/1", "/file/1", "/close/1"])
@@ -319,3 +319,38 @@ def test_a_connection_that_is_closed_and_not_told_of_is_buried(open_scene: Open)
     house.diary.lines.clear()
     scene.end()
     assert peer.transport.closed == 1
+
+
+# --- a request that came behind the one before ------------------------------------------------
+
+
+def test_a_pipelined_request_outlasts_the_deadline_of_an_idle_connection(
+    open_scene: Open,
+) -> None:
+    """The worker stands between its arrow and the call that hands the connection back."""
+    scene = open_scene()
+    house = scene.house
+    peer = scene.asking("/plain/1", "/plain/2")
+    house.run("reactor")
+    house.run("worker_0", until="C11")
+    house.advance(house.config.idle_seconds_max + 1)
+    house.run("reactor")
+    house.settle()
+    assert peer.statuses() == [200, 200]
+    scene.end()
+
+
+def test_a_pipelined_request_is_not_closed_for_a_newcomer(open_scene: Open) -> None:
+    """The same moment, when as many are open as may be and somebody waits."""
+    scene = open_scene(connections_max=2, queue_seconds_max=5.0)
+    house = scene.house
+    peer = scene.asking("/plain/1", "/plain/2")
+    house.run("reactor")
+    house.run("worker_0", until="C11")
+    house.advance(2.0)
+    scene.peer()
+    scene.peer()
+    house.run("reactor")
+    house.settle()
+    assert peer.statuses() == [200, 200]
+    scene.end()

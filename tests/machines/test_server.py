@@ -12,23 +12,25 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import cast
+from typing import NoReturn, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import server.server as room
 from server.config import Config
 from server.errors import ConfigError, StartError
+from server.ground import Ground
 from server.http1.messages import Request, Response
+from server.net.baton import Baton
 from server.net.listener import Listener
-from server.net.pool import Pool
+from server.net.pool import Census, Pool
 from server.net.reactor import Reactor
-from server.server import EXIT_STATUS, FINAL, Note, Server, _House, sound_system
+from server.server import Server, sound_system
+from server.supervisor import EXIT_STATUS, FINAL, House, Mailbox, Note
 from statemachine import Engine
 from statemachine._generated import PoolState, ServerState
-from tests.witness import Witness
+from tests.witness import Witness, without
 
 FOLDER = Path("/proc/self/fd")
 SECONDS_MAX = 30.0
@@ -48,6 +50,12 @@ class FakePool:
     def drain(self) -> None:
         self.calls.append("drain")
         self.state = PoolState.STOPPED if self._ends else PoolState.DRAINING
+
+    def supervise(self, now: float) -> Census:
+        self.calls.append(f"supervise at {now >= 0.0}")
+        return Census(
+            places=1, standing=1, late=0, quarantined=0, stand_ins=0, replaced=0, at_cap=False
+        )
 
     def join(self, timeout_seconds: float | None = None) -> bool:
         return self._ends or timeout_seconds is None
@@ -70,6 +78,9 @@ class FakeReactor:
     def ask(self, what: Callable[[], None]) -> None:
         self._asked.put(what)
 
+    def wake(self) -> None:
+        self._asked.put(lambda: None)
+
     def drain(self) -> None:
         self.calls.append("drain")
 
@@ -80,26 +91,43 @@ class FakeReactor:
         self.calls.append("close")
 
 
+class FakeBaton:
+    """A baton that is never lent."""
+
+    def __init__(self, reactor: FakeReactor) -> None:
+        self.turn = reactor.poll_once
+
+    def drop(self) -> None:
+        pass
+
+
 class Ladder(Server):
     """A server whose house is faked."""
 
-    def __init__(self, config: Config, *, pool_ends: bool, witness: Witness) -> None:
-        super().__init__(config, hook=witness)
+    def __init__(
+        self, config: Config, *, pool_ends: bool, witness: Witness, mailbox: Mailbox
+    ) -> None:
+        super().__init__(config, hook=witness, ground=Ground(mailbox=lambda: mailbox))
         self.pool = FakePool(ends=pool_ends)
         self.reactor = FakeReactor()
 
-    def _build(self) -> _House:
-        return _House(
+    def _build(self) -> House:
+        house = House(
             cast("Listener", None), cast("Pool", self.pool), cast("Reactor", self.reactor), None
         )
+        house.baton = cast("Baton", FakeBaton(self.reactor))
+        return house
 
 
-def foretold(notes: list[Note], *, pool_ends: bool) -> list[str]:
+def foretold(notes: list[Note], *, pool_ends: bool, lame: bool = False) -> list[str]:
     """The arrows that the spec foretells for these notes, when nobody has any patience."""
     arrows, state = ["S1"], ServerState.SERVING
+    stopped = ("S3", ServerState.LAME_DUCK) if lame else ("S3 S10", ServerState.DRAINING)
     for note in notes:
         step = {
-            (ServerState.SERVING, Note.STOP): ("S3", ServerState.DRAINING),
+            (ServerState.SERVING, Note.STOP): stopped,
+            (ServerState.LAME_DUCK, Note.STOP): ("S11", ServerState.CUTTING),
+            (ServerState.LAME_DUCK, Note.REACTOR_DIED): ("S12", ServerState.CUTTING),
             (ServerState.SERVING, Note.REACTOR_DIED): ("S4", ServerState.CUTTING),
             (ServerState.DRAINING, Note.STOP): ("S6", ServerState.CUTTING),
             (ServerState.DRAINING, Note.REACTOR_DIED): ("S8", ServerState.CUTTING),
@@ -108,7 +136,7 @@ def foretold(notes: list[Note], *, pool_ends: bool) -> list[str]:
             ),
         }.get((state, note))
         if step is not None:
-            arrows.append(step[0])
+            arrows += step[0].split()
             state = step[1]
     if state is ServerState.DRAINING:
         arrows.append("S7")
@@ -116,18 +144,37 @@ def foretold(notes: list[Note], *, pool_ends: bool) -> list[str]:
     return [*arrows, "S9"] if state is ServerState.CUTTING else arrows
 
 
-def descend(engine: Engine, notes: list[Note], *, pool_ends: bool) -> Ladder:
+def descend(
+    engine: Engine,
+    notes: list[Note],
+    *,
+    pool_ends: bool,
+    lame_duck_seconds: float = 0.0,
+    balanced: bool = True,
+) -> Ladder:
     """Let the supervisor find these notes, and climb down."""
-    witness = Witness(sound_system())
-    config = Config(engine=engine, drain_seconds_max=0.0, cut_seconds_max=0.0)
-    ladder = Ladder(config, pool_ends=pool_ends, witness=witness)
+    system = sound_system()
+    if not balanced:
+        # The run that is asked for ends in what no run should.
+        system = without(system, "never_unbalanced")
+    witness = Witness(system)
+    config = Config(
+        engine=engine,
+        drain_seconds_max=0.0,
+        cut_seconds_max=0.0,
+        lame_duck_seconds=lame_duck_seconds,
+    )
+    notes_left: queue.SimpleQueue[Note] = queue.SimpleQueue()
+    ladder = Ladder(config, pool_ends=pool_ends, witness=witness, mailbox=notes_left)
+    if not balanced:
+        ladder.lifecycle.is_settled = lambda: False
     ladder.start()
     for note in notes:
         if note is Note.REACTOR_DIED:
             died = threading.Event()
             ladder.reactor.ask(lambda died=died: fail(died))  # type: ignore[misc] # a default binds it
             assert died.wait(SECONDS_MAX)
-            while ladder._mailbox.qsize() < len(notes):  # it is about to write its last one
+            while notes_left.qsize() < len(notes):  # it is about to write its last one
                 pass
             break
         told = threading.Event()
@@ -137,11 +184,15 @@ def descend(engine: Engine, notes: list[Note], *, pool_ends: bool) -> Ladder:
     status = ladder.run()
     house = ladder._house
     assert house is not None
+    assert house.thread is not None
     house.thread.join(SECONDS_MAX)
     assert not house.thread.is_alive()
     assert status == EXIT_STATUS[ladder.lifecycle.state]
-    arrows = [step.arrow.id for step in witness.recorder.steps]
-    assert arrows == foretold(notes, pool_ends=pool_ends)
+    steps = [step.arrow for step in witness.recorder.steps]
+    arrows = [arrow.id for arrow in steps if arrow.machine == "server"]
+    spec = foretold(notes, pool_ends=pool_ends, lame=lame_duck_seconds > 0)
+    assert arrows == [one if balanced or one != "S5" else "S13" for one in spec]
+    assert [arrow.id for arrow in steps if arrow.machine == "readiness"] == ["H1", "H4"]
     assert witness.faults() == []
     return ladder
 
@@ -187,6 +238,7 @@ ARROWS: dict[str, tuple[list[Note], bool]] = {
     "S7": ([Note.STOP], True),
     "S8": ([Note.STOP, Note.REACTOR_DIED], True),
     "S9": ([Note.STOP, Note.EMPTY], False),
+    "S10": ([Note.STOP, Note.EMPTY], True),
 }
 
 
@@ -200,9 +252,29 @@ def test_the_arrow_is_taken(engine: Engine, name: str) -> None:
     assert name in foretold(notes, pool_ends=pool_ends)
 
 
+@pytest.mark.arrow("S11")
+def test_a_second_signal_ends_the_lame_duck(engine: Engine) -> None:
+    ladder = descend(engine, [Note.STOP, Note.STOP], pool_ends=True, lame_duck_seconds=60.0)
+    assert ladder.lifecycle.state is ServerState.FORCED
+
+
+@pytest.mark.arrow("S12")
+def test_a_lame_duck_without_a_reactor_is_cut(engine: Engine) -> None:
+    notes = [Note.STOP, Note.REACTOR_DIED]
+    ladder = descend(engine, notes, pool_ends=True, lame_duck_seconds=60.0)
+    assert ladder.reactor.calls[-2:] == ["cut by MainThread", "close"]
+
+
+@pytest.mark.arrow("S13")
+def test_a_ledger_that_does_not_balance_is_said(engine: Engine) -> None:
+    ladder = descend(engine, [Note.STOP, Note.EMPTY], pool_ends=True, balanced=False)
+    assert ladder.lifecycle.state is ServerState.UNBALANCED
+    assert ladder.run() == 3
+
+
 def test_every_arrow_is_taken() -> None:
     spec = sound_system().machines["server"]
-    assert {*ARROWS, "S2"} == {one.id for one in spec.arrows}
+    assert {*ARROWS, "S2", "S11", "S12", "S13"} == {one.id for one in spec.arrows}
     assert {state.name for state in FINAL} == set(spec.final)
     assert EXIT_STATUS.keys() == FINAL
 
@@ -298,15 +370,12 @@ def test_a_start_without_a_root(engine: Engine, tmp_path: Path) -> None:
 
 
 @pytest.mark.arrow("S2")
-def test_a_start_without_a_selector(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def fail() -> None:
+def test_a_start_without_a_selector(engine: Engine, tmp_path: Path) -> None:
+    def fail() -> NoReturn:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(room, "best_poller", fail)
     config = Config(port=0, engine=engine, access_log=str(tmp_path / "access.log"))
-    one = Server(config, answer)
+    one = Server(config, answer, ground=Ground(poller=fail))
     with pytest.raises(StartError, match="Too many open files"):
         one.start()
     assert one.lifecycle.state is ServerState.FAILED

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import logging
+import json
 import os
 import re
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -44,6 +42,9 @@ ENTRY = Entry(
     started=971_211_336.25,
     seconds=1.5,
     end_state="sent",
+    request_id="3-1",
+    queue_seconds=0.25,
+    app_seconds=1.000125,
 )
 
 
@@ -51,6 +52,7 @@ ENTRY = Entry(
 def seven_hours_west(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("TZ", "WEST7")
     time.tzset()
+    compile_format.cache_clear()  # it keeps the texts of the second, and with them their zone
     yield
     monkeypatch.undo()
     time.tzset()
@@ -91,10 +93,10 @@ def test_the_tuple() -> None:
         ("%s %>s %<s", "200 200 200"),
         ("%b %B", "2326 2326"),
         ("%D %T %{s}T %{ms}T %{us}T", "1500000 1 1 1500 1500000"),
+        ("%{queue_ms}T %{app_ms}T %{write_ms}T", "250.000 1000.125 -"),
+        ("%L %{state}X %{trace}L %{parent}L", "3-1 SENT - -"),
         ("%{referer}i %{USER-AGENT}i", f"{START} {AGENT}"),
         ("%{Cookie}i", "-"),
-        ("%P %{pid}P", f"{os.getpid()} {os.getpid()}"),
-        ("%{tid}P", str(threading.get_ident())),
         ("100%% of %%s", "100% of %s"),
         ("", ""),
         ("no directive", "no directive"),
@@ -111,6 +113,11 @@ def test_the_tuple() -> None:
 )
 def test_directives(form: str, expected: str) -> None:
     assert line(form) == expected
+
+
+def test_who_writes_the_line() -> None:
+    assert line("%P %{pid}P") == f"{os.getpid()} {os.getpid()}"
+    assert line("%{tid}P") == str(threading.get_ident())
 
 
 def test_a_query() -> None:
@@ -182,6 +189,7 @@ def test_time_follows_the_second() -> None:
 def test_zones(monkeypatch: pytest.MonkeyPatch, zone: str, written: str) -> None:
     monkeypatch.setenv("TZ", zone)
     time.tzset()
+    compile_format.cache_clear()
     assert line("%t").endswith(f" {written}]")
 
 
@@ -218,6 +226,45 @@ def unescaped(text: str) -> str:
     )
 
 
+TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+
+def test_the_trace_that_a_request_is_part_of() -> None:
+    asked = ENTRY._replace(head=head(traceparent=f"00-{TRACE}-{PARENT}-01"))
+    assert line("%{trace}L %{parent}L", asked) == f"{TRACE} {PARENT}"
+    assert line("timed", asked).endswith(
+        f"3-1 SENT 1500000 250.000 1000.125 - tcp 127.0.0.1:51324 127.0.0.2:7878 {TRACE}"
+    )
+
+
+def test_json() -> None:
+    asked = ENTRY._replace(head=head(User_Agent=AGENT, traceparent=f"00-{TRACE}-{PARENT}-00"))
+    assert json.loads(line("json", asked)) == {
+        "time": "2000-10-10T20:55:36.250Z",
+        "id": "3-1",
+        "protocol": "tcp",
+        "peer": ["127.0.0.1", 51324],
+        "local": ["127.0.0.2", 7878],
+        "method": "GET",
+        "target": "/apache_pb.gif",
+        "version": "1.0",
+        "status": 200,
+        "bytes": 2326,
+        "referer": None,
+        "user_agent": AGENT,
+        "ms": 1500.0,
+        "queue_ms": 250.0,
+        "app_ms": 1000.125,
+        "write_ms": None,
+        "state": "SENT",
+        "persists": False,
+        "trace_id": TRACE,
+        "parent_id": PARENT,
+    }
+    unread = json.loads(line("json", ENTRY._replace(head=None)))
+    assert (unread["method"], unread["target"], unread["referer"]) == (None, None, None)
+
+
 BYTES = st.text(st.characters(max_codepoint=255), max_size=40)
 
 
@@ -232,106 +279,11 @@ def test_no_peer_can_forge_a_line(target: str, referer: str, agent: str) -> None
     assert read is not None
     assert unescaped(read[1]) == f"GET {target} HTTP/1.0"
     assert (unescaped(read[2]), unescaped(read[3])) == (referer, agent)
-
-
-class Dribble:
-    """Takes few bytes at a time, and lets another thread run between them."""
-
-    def __init__(self) -> None:
-        self.taken: list[bytes] = []
-
-    def write(self, piece: bytes) -> int:
-        self.taken.append(piece[:7])
-        return len(piece[:7])
-
-    def close(self) -> None: ...
-
-
-def test_threads_write_whole_lines() -> None:
-    stream = Dribble()
-    log = AccessLog("%U", stream, ManualClock())
-    paths = [[f"/{thread}/{at}/" + "x" * (at % 50) for at in range(100)] for thread in range(6)]
-
-    def record(mine: list[str]) -> None:
-        for path in mine:
-            log.record(ENTRY._replace(head=head(path)))
-
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        threads = [threading.Thread(target=record, args=(mine,)) for mine in paths]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(interval)
-    lines = b"".join(stream.taken).decode().split("\n")
-    assert lines.pop() == ""
-    assert sorted(lines) == sorted(path for mine in paths for path in mine)
-    assert log.lines_lost == 0
-
-
-class Failing:
-    """Takes what its plan says, piece by piece: a number of bytes, or an error."""
-
-    def __init__(self, *plan: int | Exception | None) -> None:
-        self.plan = list(plan)
-        self.taken = b""
-
-    def write(self, piece: bytes) -> int | None:
-        step = self.plan.pop(0) if self.plan else len(piece)
-        if isinstance(step, Exception):
-            raise step
-        self.taken += piece[: step or 0]
-        return step
-
-    def close(self) -> None:
-        raise OSError(28, "No space left on device")
-
-
-FULL = OSError(28, "No space left on device")
-
-
-@pytest.mark.parametrize("error", [FULL, BrokenPipeError(32, "Broken pipe"), None, 0])
-def test_a_failing_write_is_counted_and_hurts_nobody(error: Exception | int | None) -> None:
-    stream = Failing(error, 2, error)
-    log = AccessLog("%m", stream, ManualClock())
-    for _ in range(4):
-        log.record(ENTRY)
-    assert log.lines_lost == 2
-    # The second line stopped after two bytes; the third begins on a line of its own.
-    assert stream.taken == b"GE\nGET\nGET\n"
-
-
-def test_a_lost_line_after_half_a_line_owes_one_line_end() -> None:
-    stream = Failing(2, FULL, 1, FULL)
-    log = AccessLog("%m", stream, ManualClock())
-    for _ in range(3):
-        log.record(ENTRY)
-    assert stream.taken == b"GE\nGET\n"
-
-
-def test_it_complains_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
-    clock = ManualClock()
-    log = AccessLog("%m", Failing(FULL, FULL, FULL, FULL), clock)
-    with caplog.at_level(logging.WARNING, logger="interlock.access_log"):
-        for seconds in (0, 59, 1, 0):
-            clock.advance(seconds)
-            log.record(ENTRY)
-    assert [one.getMessage() for one in caplog.records] == [
-        "the access log fails; lines lost so far: 1; [Errno 28] No space left on device",
-        "the access log fails; lines lost so far: 3; [Errno 28] No space left on device",
-    ]
-
-
-def test_close_does_not_raise_and_ends_the_log() -> None:
-    AccessLog("%m", Failing(), ManualClock()).close()
-    log = AccessLog("%m", io.BytesIO(), ManualClock())
-    log.close()
-    log.close()
-    log.record(ENTRY)
-    assert log.lines_lost == 1
+    text = line("json", forged)
+    assert text.isascii()
+    assert text.isprintable()
+    told = json.loads(text)
+    assert (told["target"], told["referer"], told["user_agent"]) == (target, referer, agent)
 
 
 def opened(where: str, form: str = "common") -> AccessLog | None:
@@ -350,11 +302,9 @@ def test_a_file_is_appended_to_line_by_line(tmp_path: Path) -> None:
     log = opened(str(file))
     assert log is not None
     log.record(ENTRY)
-    assert file.read_text() == f"before\n{COMMON}\n"
-    os.truncate(file, 0)  # as `logrotate` with copytruncate does
-    log.record(ENTRY)
-    assert file.read_text() == f"{COMMON}\n"
     log.close()
+    log.record(ENTRY)
+    assert (file.read_text(), log.lines_lost) == (f"before\n{COMMON}\n", 1)
 
 
 def test_standard_output_is_written_and_left_open(capfd: pytest.CaptureFixture[str]) -> None:

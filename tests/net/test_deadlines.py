@@ -13,9 +13,9 @@ from server.net.intake import Intake
 from server.net.timers import TICK_SECONDS
 from server.server import patience, sound_system
 from statemachine import Binder
-from statemachine._generated import ConnectionState, RequestState
+from statemachine._generated import ConnectionState, RequestState, SubscriptionState
 from tests.clock import ManualClock
-from tests.fakes import Disk, FakeTransport
+from tests.fakes import Disk, FakeTransport, endless_reservoir
 
 CONFIG = Config()
 LATE_SECONDS_MAX = TICK_SECONDS * 1.001
@@ -35,7 +35,7 @@ def deadlines(clock: ManualClock) -> Deadlines:
 def connection() -> Connection:
     bind = Binder(sound_system()).bind
     reader = bind(RequestReader)(CONFIG, bind(ChunkedReader))
-    return bind(Connection)(FakeTransport(5, Disk()), reader, Intake(1024))
+    return bind(Connection)(FakeTransport(5, Disk()), reader, Intake(1024, endless_reservoir()))
 
 
 def turn(clock: ManualClock, deadlines: Deadlines, seconds: float) -> list[object]:
@@ -51,12 +51,26 @@ def test_every_waiting_state_has_the_seconds_that_the_spec_names() -> None:
             ConnectionState.QUEUED: CONFIG.queue_seconds_max,
             ConnectionState.RELAYING: CONFIG.write_seconds_max,
             ConnectionState.FLUSHING: CONFIG.write_seconds_max,
+            ConnectionState.REFUSING: CONFIG.write_seconds_max,
+            ConnectionState.STREAMING: CONFIG.write_seconds_max,
             ConnectionState.LINGERING: CONFIG.linger_seconds_max,
         },
         request={
             RequestState.AWAITED: CONFIG.idle_seconds_max,
             RequestState.HEAD: CONFIG.head_seconds_max,
             RequestState.CONTENT: CONFIG.body_seconds_max,
+        },
+        rates={
+            ConnectionState.RELAYING: CONFIG.write_bytes_per_second_min,
+            ConnectionState.FLUSHING: CONFIG.write_bytes_per_second_min,
+            ConnectionState.REFUSING: CONFIG.write_bytes_per_second_min,
+            ConnectionState.STREAMING: CONFIG.write_bytes_per_second_min,
+            RequestState.CONTENT: CONFIG.body_bytes_per_second_min,
+        },
+        subscription={
+            SubscriptionState.CURRENT: CONFIG.event_heartbeat_seconds,
+            SubscriptionState.BEHIND: CONFIG.event_behind_seconds_max,
+            SubscriptionState.GAPPED: CONFIG.event_behind_seconds_max,
         },
     )
 
@@ -93,7 +107,45 @@ def test_queueing_is_glanced_at(
     assert deadlines.glance_seconds == CONFIG.linger_seconds_max
     assert turn(clock, deadlines, deadlines.glance_seconds + LATE_SECONDS_MAX) == [connection]
     deadlines.glance(connection)
-    assert turn(clock, deadlines, deadlines.glance_seconds + LATE_SECONDS_MAX) == [connection]
+    left = CONFIG.queue_seconds_max - clock.monotonic()
+    assert left < deadlines.glance_seconds
+    assert turn(clock, deadlines, left + LATE_SECONDS_MAX) == [connection]
+
+
+def test_what_moves_at_its_rate_has_time_and_a_burst_buys_no_rest(
+    clock: ManualClock, deadlines: Deadlines, connection: Connection
+) -> None:
+    state, seconds = ConnectionState.FLUSHING, CONFIG.write_seconds_max
+    rate = CONFIG.write_bytes_per_second_min
+    deadlines.begin(connection, state)
+    assert not deadlines.has_passed(connection, state)
+    connection.progress = 10_000 * rate
+    assert turn(clock, deadlines, seconds + LATE_SECONDS_MAX) == [connection]
+    assert not deadlines.has_passed(connection, state)
+    deadlines.watch_on(connection, state)
+    assert turn(clock, deadlines, seconds + LATE_SECONDS_MAX) == [connection]
+    assert deadlines.has_passed(connection, state), "it has rested on its burst"
+
+
+def test_a_trickle_does_not_keep_up(
+    clock: ManualClock, deadlines: Deadlines, connection: Connection
+) -> None:
+    state, seconds = ConnectionState.FLUSHING, CONFIG.write_seconds_max
+    deadlines.begin(connection, state)
+    connection.progress = int(seconds)
+    assert turn(clock, deadlines, seconds + LATE_SECONDS_MAX) == [connection]
+    assert deadlines.has_passed(connection, state)
+    deadlines.begin(connection, state)
+    assert (connection.progress, connection.progress_seen) == (0, 0)
+
+
+def test_a_state_without_a_rate_has_its_seconds_only(
+    clock: ManualClock, deadlines: Deadlines, connection: Connection
+) -> None:
+    deadlines.begin(connection, ConnectionState.LINGERING)
+    connection.progress = 1 << 30
+    turn(clock, deadlines, CONFIG.linger_seconds_max + LATE_SECONDS_MAX)
+    assert deadlines.has_passed(connection, ConnectionState.LINGERING)
 
 
 def test_a_deadline_of_the_past_comes_due_at_the_next_tick(

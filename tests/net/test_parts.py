@@ -16,14 +16,15 @@ from server.http1.chunked import ChunkedReader
 from server.http1.messages import Fields, FileRegion, Parts, RequestHead, Response
 from server.http1.reader import RequestReader
 from server.http1.writer import ResponseWriter
+from server.ledger import Lifecycle
 from server.net.connection import Connection
 from server.net.intake import Intake
 from server.net.responder import JOINED_BYTES_MAX, Responder
 from server.server import sound_system
 from statemachine import Binder, Engine
-from statemachine._generated import ResponseState, ServerMachine
+from statemachine._generated import ResponseState
 from tests.clock import ManualClock
-from tests.fakes import Disk, FakeTransport
+from tests.fakes import Disk, FakeTransport, endless_reservoir
 
 TURN = 1 << 30
 
@@ -33,7 +34,7 @@ class Room:
 
     def __init__(self, engine: Engine = "sealed", *, method: str = "GET") -> None:
         bind = Binder(sound_system(), engine=engine).bind
-        lifecycle = bind(ServerMachine)()
+        lifecycle = bind(Lifecycle)(lambda: True)
         lifecycle.started()
         self.responder = Responder(
             bind(ResponseWriter),
@@ -45,7 +46,9 @@ class Room:
         self.disk = Disk()
         self.transport = FakeTransport(5, self.disk)
         reader = bind(RequestReader)(Config(), bind(ChunkedReader))
-        self.connection = bind(Connection)(self.transport, reader, Intake(1024))
+        self.connection = bind(Connection)(
+            self.transport, reader, Intake(1024, endless_reservoir())
+        )
         self.connection.head = RequestHead(method, "/", "/", "", "a", 1, Fields())
 
     def frame(self, *pieces: bytes | FileRegion, status: int = 206) -> None:

@@ -6,6 +6,7 @@ Nothing here sleeps: `until` waits on a condition that every release of the pool
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 
 from server.net.threads import Lock, Thread
@@ -81,7 +82,7 @@ class FaultyThreading:
         self.threads_left = 1_000_000
         self.locks: list[FaultyLock] = []
         self._moved = threading.Condition()
-        self._told: set[int] = set()
+        self._told: Counter[int] = Counter()
 
     def Lock(self) -> Lock:
         # The other locks are released with the pool's lock held, and `until` takes that one.
@@ -92,13 +93,17 @@ class FaultyThreading:
     def Thread(self, *, target: Callable[[], object], name: str, daemon: bool) -> Thread:
         return _Thread(self, threading.Thread(target=target, name=name, daemon=daemon))
 
-    def tear_me(self) -> None:
-        """The calling thread's next `acquire` raises Torn."""
-        self._told.add(threading.get_ident())
+    def get_ident(self) -> int:
+        return threading.get_ident()
+
+    def tear_me(self, times: int = 1) -> None:
+        """So many of the calling thread's next calls of `acquire` raise Torn."""
+        self._told[threading.get_ident()] += times
 
     def tear_if_told(self) -> None:
-        if threading.get_ident() in self._told:
-            self._told.remove(threading.get_ident())
+        me = threading.get_ident()
+        if self._told[me] > 0:
+            self._told[me] -= 1
             raise Torn
 
     def announce(self) -> None:

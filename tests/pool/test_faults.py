@@ -17,7 +17,7 @@ from tests.pool.ledger import SYSTEM, Noted, Watched
 
 def wake_of(pool: Pool, index: int) -> FaultyLock:
     """The wake lock of one of the sleepers."""
-    wake = pool._sleepers[index].wake
+    wake = pool.sleepers[index].wake
     assert isinstance(wake, FaultyLock)
     return wake
 
@@ -41,7 +41,7 @@ def test_a_dead_idle_worker_is_replaced(watched: Watched) -> None:
     job = watched.offer(int)
     watched.settle()
     assert job.state is JobState.RETURNED
-    assert watched.pool.replaced == 1
+    assert watched.pool.crew.replaced == 1
 
 
 def test_a_job_whose_worker_dies_is_abandoned_and_not_run_again(watched: Watched) -> None:
@@ -239,7 +239,7 @@ def test_an_exception_raised_into_a_sleeping_worker(watched: Watched) -> None:
     assert [job.runs for job in jobs if job.state is JobState.RETURNED] == [1] * (
         3 - sum(job.state is JobState.ABANDONED for job in jobs)
     )
-    assert watched.pool.replaced == 1
+    assert watched.pool.crew.replaced == 1
 
 
 def test_a_job_cannot_wait_for_its_own_pool(watched: Watched) -> None:

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from statemachine import Engine
-from statemachine._generated import JobState
+from statemachine._generated import JobState, PoolState
 from tests.pool.faults import PATIENCE
-from tests.pool.ledger import Noted, Watched
+from tests.pool.ledger import LATE_SECONDS, Noted, Watched
 
 SUBMITTERS, JOBS_EACH = 8, 200
 
@@ -84,3 +84,30 @@ def test_no_job_is_lost(engine: Engine, seed: int, queue_jobs_max: float) -> Non
     arrows: Counter[str] = watched.recorder.coverage()
     assert arrows["J1"] == accepted
     assert arrows["J2"] == refused
+
+
+@pytest.mark.parametrize("seed", [4, 55])
+@pytest.mark.parametrize("stand_ins_max", [0, 3])
+def test_no_job_is_lost_to_a_supervisor_without_rest(
+    engine: Engine, seed: int, stand_ins_max: int
+) -> None:
+    """It samples as fast as it can, on a clock on which whoever is seen twice is late or stuck."""
+    watched = Watched(engine, stand_ins_max=stand_ins_max, job_seconds_max=2 * LATE_SECONDS)
+    watched.pool.start(4)
+    crowd = Crowd(watched, seed * 100)
+    threads_max = 4 + stand_ins_max
+
+    def supervise() -> None:
+        while watched.pool.state is not PoolState.STOPPED:
+            census = watched.supervise(LATE_SECONDS)
+            assert census.standing + census.late + census.quarantined <= threads_max
+
+    supervisor = threading.Thread(target=supervise)
+    supervisor.start()
+    crowd.run()
+    watched.pool.drain()
+    supervisor.join(PATIENCE.seconds_max)
+    assert not supervisor.is_alive(), watched.describe()
+    ends = watched.close()
+    ends.pop(JobState.REFUSED, 0)
+    assert watched.recorder.coverage()["J1"] == sum(ends.values()) > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from statemachine import System, load_system
+from tests.spec.edits import Edit, write_edited
 
 LAMP = """\
 # A lamp.
@@ -79,6 +80,17 @@ english = "It falls." },
 quick = { lamp = 1, hand = 2 }
 """
 
+LEDGER = """\
+[ledger]
+machine = "lamp"
+open = ["LIT"]
+accepted = ["T1"]
+
+[ledger.settled]
+fallen = ["T3"]
+"""
+"""A sound one, for the system: what was lit has fallen, or is still lit."""
+
 FILES = {
     "lamp.toml": LAMP,
     "hand.toml": HAND,
@@ -86,19 +98,10 @@ FILES = {
     "system.toml": SYSTEM,
 }
 
-Edit = tuple[str, str, str]
-"""A file, the text in it that goes, and the text that comes."""
-
 
 def write_lamp(folder: Path, *edits: Edit) -> Path:
     """The lamp's spec with some texts replaced, each of which must be there just once."""
-    files = dict(FILES)
-    for file, old, new in edits:
-        assert files[file].count(old) == 1, f"{old!r} is {files[file].count(old)} times in {file}"
-        files[file] = files[file].replace(old, new)
-    for file, text in files.items():
-        (folder / file).write_text(text, encoding="utf-8")
-    return folder
+    return write_edited(folder, FILES, edits)
 
 
 def load_lamp(folder: Path, *edits: Edit) -> System:

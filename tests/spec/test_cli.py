@@ -11,7 +11,8 @@ import pytest
 
 from statemachine import __main__ as command
 from statemachine import generate, load_system
-from tests.spec.lamp import Edit, write_lamp
+from tests.spec.edits import Edit
+from tests.spec.lamp import write_lamp
 
 TOP = Path(__file__).parents[2]
 

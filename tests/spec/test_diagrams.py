@@ -13,7 +13,7 @@ import pytest
 
 from statemachine import Arrow, MachineSpec, StateMachineError, System, load_system
 from statemachine.__main__ import main
-from statemachine.diagrams import PAGES, PICTURES, DrawingError, drawings, stale, texts, write
+from statemachine.diagrams import LIVE, PAGES, PICTURES, DrawingError, drawings, stale, texts, write
 from statemachine.mermaid import label
 from statemachine.svg import SVG, dress, is_current
 
@@ -79,6 +79,94 @@ def test_a_picture_has_every_state_and_arrow(machine: MachineSpec) -> None:
         assert ("environment" in group.attrib["class"].split()) is arrow.environment
         assert arrow.event in "".join(group.itertext())
         assert arrow.why in "".join(group.itertext())
+
+
+@EACH
+def test_arrows_between_the_same_states_share_a_line(machine: MachineSpec) -> None:
+    root = picture(machine.name)
+    lines = [g for g in root.iter(f"{{{SVG}}}g") if "edge" in g.attrib.get("class", "").split()]
+    ways: dict[tuple[str, str, bool], list[Arrow]] = {}
+    for arrow in machine.arrows:
+        ways.setdefault((arrow.source, arrow.target, arrow.environment), []).append(arrow)
+    assert len(lines) == len(ways) + 1  # that to the initial state
+    by_id = groups(root)
+    for arrows in ways.values():
+        ids = [f"arrow-{arrow.id}" for arrow in arrows]
+        if len(arrows) == 1:
+            assert "edge" in by_id[ids[0]].attrib["class"].split()
+            continue
+        line = by_id[f"way-{'-'.join(arrow.id for arrow in arrows)}"]
+        assert [part.attrib["id"] for part in line if "id" in part.attrib] == ids
+        hint = line.findtext(f"{{{SVG}}}title") or ""
+        assert [told.partition(":")[0] for told in hint.splitlines()] == [a.id for a in arrows]
+        for arrow in arrows:
+            words = [text.text or "" for text in by_id[f"arrow-{arrow.id}"].iter(f"{{{SVG}}}text")]
+            shown = " ".join("".join(words).replace("\xa0", " ").split())
+            assert shown == f"{arrow.id} {arrow.label}", "each label has its own words, and no more"
+
+
+@EACH
+def test_a_live_picture_has_every_state_and_each_arrow_once(machine: MachineSpec) -> None:
+    by_id = groups(picture(f"live/{machine.name}"))
+    states = [one.removeprefix("state-") for one in by_id if one.startswith("state-")]
+    assert sorted(states) == sorted(machine.states)
+    lines = [one.partition("-")[2] for one in by_id if one.startswith(("arrow-", "way-"))]
+    assert sorted("-".join(lines).split("-")) == sorted(arrow.id for arrow in machine.arrows)
+    for state in machine.states.values():
+        assert f"owner-{state.owner or 'nobody'}" in by_id[f"state-{state.name}"].attrib["class"]
+
+
+def test_the_ledger_is_shown_with_its_equation() -> None:
+    ledger = SYSTEM.ledger
+    assert ledger is not None
+    index = (ROOT / PAGES / "README.md").read_text(encoding="utf-8")
+    text = index.partition("\n## Ledger\n")[2].partition("\n## ")[0]
+    assert f"\n> **accepted = {' + '.join(ledger.settled)} + open**\n" in text
+    for term, arrows in {"accepted": ledger.accepted, **ledger.settled}.items():
+        (row,) = re.findall(rf"^\| \*\*{term}\*\* \| (.*) \|$", text, re.MULTILINE)
+        links = [re.sub("`.*`", "", cell).strip() for cell in row.split(", ")]
+        assert links == [f"[{one}]({ledger.machine}.md#{one})" for one in arrows]
+    for state in ledger.open:
+        assert f"`{state}`" in text
+
+
+def cells(row: str) -> list[str]:
+    return [cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]]
+
+
+def arrow_table(machine: MachineSpec) -> dict[str, list[str]]:
+    """The table of a page's arrows, by column."""
+    text = page_of(machine).partition("\n## Arrows\n\n")[2].partition("\n\n")[0]
+    head, _, *rows = text.splitlines()
+    assert len(rows) == len(machine.arrows)
+    return dict(zip(cells(head), map(list, zip(*map(cells, rows), strict=True)), strict=True))
+
+
+@EACH
+def test_a_page_marks_what_the_ledger_counts(machine: MachineSpec) -> None:
+    ledger = SYSTEM.ledger
+    assert ledger is not None
+    terms = {one: name for name, listed in ledger.settled.items() for one in listed}
+    terms |= dict.fromkeys(ledger.accepted, "accepted")
+    column = arrow_table(machine).get("[ledger](README.md#ledger)")
+    if machine.name == ledger.machine:
+        assert column == [terms.get(arrow.id, "") for arrow in machine.arrows]
+    else:
+        assert column is None
+
+
+@EACH
+def test_a_table_has_no_empty_column(machine: MachineSpec) -> None:
+    table = arrow_table(machine)
+    assert all(any(column) for column in table.values())
+    assert ("joint step" in table) is any(arrow.sync for arrow in machine.arrows)
+    assert ("environment" in table) is any(arrow.environment for arrow in machine.arrows)
+
+
+def test_a_system_without_a_ledger_has_a_page_without_one() -> None:
+    plain = texts(replace(SYSTEM, ledger=None))
+    assert "## Ledger" not in plain[f"{PAGES}/README.md"]
+    assert "README.md#ledger" not in plain[f"{PAGES}/connection.md"]
 
 
 def test_the_overview_has_every_machine_and_joint_step() -> None:
@@ -179,7 +267,7 @@ def test_an_owner_may_have_any_name(tmp_path: Path) -> None:
     root = ET.parse(tmp_path / WORKER[1]).getroot()
     assert groups(root)["state-BUSY"].attrib["class"].split()[-1] == "owner-the-crew-2"
     lines = diagram_lines((tmp_path / WORKER[0]).read_text(encoding="utf-8"))
-    assert "    class STARTING,IDLE,BUSY,STOPPED,DEAD owner_the_crew_2" in lines
+    assert f"    class {','.join(worker.states)} owner_the_crew_2" in lines
 
 
 # --- what is stale -----------------------------------------------------------------------------
@@ -203,7 +291,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-WORKER = [f"{PAGES}/worker.md", f"{PICTURES}/worker.svg"]
+WORKER = [f"{PAGES}/worker.md", f"{PICTURES}/worker.svg", f"{LIVE}/worker.svg"]
 
 
 def test_a_copy_is_as_current_as_the_original(project: Path) -> None:
@@ -236,7 +324,8 @@ def test_a_hand_in_a_drawing_is_noticed(project: Path, name: str) -> None:
 def test_writing_brings_all_up_to_date(project: Path) -> None:
     system = changed(SYSTEM, event="woke")
     (project / PICTURES / "gone.svg").write_text("<svg/>", encoding="utf-8")
-    assert write(system, project) == [WORKER[0], f"{PICTURES}/gone.svg", WORKER[1]]
+    gone = f"{PICTURES}/gone.svg"
+    assert write(system, project) == [WORKER[0], gone, WORKER[2], WORKER[1]]
     assert stale(system, project) == []
     assert "W1 woke" in (project / WORKER[0]).read_text(encoding="utf-8")
     assert write(system, project) == []

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from statemachine import Unbound, _generated, generate, load_system
-from tests.spec.lamp import Edit, load_lamp
+from tests.spec.edits import Edit
+from tests.spec.lamp import load_lamp
 
 SYSTEM = load_system()
 

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from statemachine import SpecError, load_machine, load_system, spec_folder
+from statemachine import LedgerSpec, SpecError, load_machine, load_system, spec_folder
 from statemachine.loader import KINDS
 from statemachine.model import Equal, LeadsTo, NeverTogether, Place, Sometimes
-from tests.spec.lamp import Edit, load_lamp, write_lamp
+from tests.spec.edits import Edit
+from tests.spec.lamp import LEDGER, load_lamp, write_lamp
 
 T3 = 'id = "T3", from = "LIT", on = "fell", to = "BROKEN", environment = true, why = "It fell."'
 EQUAL = 'equal = [["lamp.LIT"], ["hand.DONE"]]'
-STATE_KEYS = "deadline, deadline_of, forbids, means, owner, requires, then, waits_for"
+WORD_KEYS = "free, machine, means, model, python"
+STATE_KEYS = "deadline, deadline_of, forbids, means, owner, rate, requires, then, waits_for"
 ARROW_KEYS = "do, environment, from, id, on, sync, to, unless, when, why"
 MACHINE_KEYS = "driven_by, final, initial, means, name, states, transitions"
 PROPERTY = "row pressed"
@@ -30,6 +32,11 @@ def in_system(old: str, new: str) -> Edit:
 
 def in_vocabulary(old: str, new: str) -> Edit:
     return "vocabulary.toml", old, new
+
+
+def with_ledger(text: str) -> Edit:
+    """The system with a ledger, or something like one."""
+    return in_system("[bounds]\n", f"{text}\n[bounds]\n")
 
 
 BROKEN: list[tuple[Edit, str]] = [
@@ -154,7 +161,7 @@ BROKEN: list[tuple[Edit, str]] = [
         in_vocabulary("[effects]", "[verbs]"),
         (
             "vocabulary.toml: unknown key 'verbs', expected one of "
-            "conditions, deadlines, effects, guards"
+            "conditions, deadlines, effects, guards, rates"
         ),
     ),
     (
@@ -170,7 +177,7 @@ BROKEN: list[tuple[Edit, str]] = [
     ),
     (
         in_vocabulary('python = "glow"', 'call = "glow"'),
-        "vocabulary.toml: effect glow: unknown key 'call', expected one of machine, means, python",
+        f"vocabulary.toml: effect glow: unknown key 'call', expected one of {WORD_KEYS}",
     ),
     (
         in_vocabulary('{ means = "From the switch to the fall." }', "{}"),
@@ -182,17 +189,32 @@ BROKEN: list[tuple[Edit, str]] = [
     ),
     (
         in_vocabulary("[guards]\nhas_power =", "[guards.has_power]\nits ="),
-        (
-            "vocabulary.toml: guard has_power: unknown key 'its', "
-            "expected one of machine, means, python"
+        (f"vocabulary.toml: guard has_power: unknown key 'its', expected one of {WORD_KEYS}"),
+    ),
+    (
+        in_lamp("lit_seconds_max", 'lit_seconds_max", rate = "'),
+        "lamp.toml: state LIT: 'rate' is '', expected a text that is not empty",
+    ),
+    (
+        in_vocabulary("[deadlines]\n", "[rates]\nfalls_per_second_min = {}\n[deadlines]\n"),
+        "vocabulary.toml: rate falls_per_second_min: key 'means' is missing, expected a text",
+    ),
+    (
+        in_vocabulary(
+            "[deadlines]\n", '[rates]\nfast = { means = "x", unit = "s" }\n[deadlines]\n'
         ),
+        "vocabulary.toml: rate fast: unknown key 'unit', expected one of means",
+    ),
+    (
+        in_vocabulary("[guards]\n", "rates = 3\n[guards]\n"),
+        "vocabulary.toml: 'rates' is 3, expected a table",
     ),
     # The system.
     (
         in_system('name = "room"', 'name = "room"\nsize = 3'),
         (
             "system.toml: unknown key 'size', expected one of "
-            "bounds, joint, machines, name, properties"
+            "bounds, joint, ledger, machines, name, pinned, properties"
         ),
     ),
     (
@@ -261,8 +283,8 @@ BROKEN: list[tuple[Edit, str]] = [
     (
         in_system(EQUAL, 'together = ["lamp.LIT"]'),
         (
-            f"system.toml: {PROPERTY}: unknown key 'together', expected one of "
-            "english, equal, id, kind"
+            f"system.toml: {PROPERTY}: says nothing that always holds, expected one of "
+            "equal, hold, moves, one_owner"
         ),
     ),
     (
@@ -286,10 +308,48 @@ BROKEN: list[tuple[Edit, str]] = [
         "system.toml: table bounds: 'quick' is 1, expected a table",
     ),
     (
+        in_system("joint = [\n", "ledger = []\njoint = [\n"),
+        "system.toml: 'ledger' is [], expected a table",
+    ),
+    (
+        with_ledger(LEDGER.replace('machine = "lamp"\n', "")),
+        "system.toml: table ledger: key 'machine' is missing, expected a text",
+    ),
+    (
+        with_ledger(LEDGER.replace('open = ["LIT"]', 'opened = ["LIT"]')),
+        (
+            "system.toml: table ledger: unknown key 'opened', "
+            "expected one of accepted, machine, open, settled"
+        ),
+    ),
+    (
+        with_ledger(LEDGER.replace('open = ["LIT"]\n', "")),
+        "system.toml: table ledger: 'open' is None, expected a list of texts",
+    ),
+    (
+        with_ledger(LEDGER.replace('["T1"]', '"T1"')),
+        "system.toml: table ledger: 'accepted' is 'T1', expected a list of texts",
+    ),
+    (
+        with_ledger(LEDGER.replace("[ledger.settled]\n", "")),
+        (
+            "system.toml: table ledger: unknown key 'fallen', "
+            "expected one of accepted, machine, open, settled"
+        ),
+    ),
+    (
+        with_ledger(LEDGER.partition("[ledger.settled]\n")[0]),
+        "system.toml: table ledger: 'settled' is None, expected a table",
+    ),
+    (
+        with_ledger(LEDGER.replace('["T3"]', '["T3", 3]')),
+        "system.toml: table settled: 'fallen' is ['T3', 3], expected a list of texts",
+    ),
+    (
         in_system("[bounds]", "[limits]"),
         (
             "system.toml: unknown key 'limits', expected one of "
-            "bounds, joint, machines, name, properties"
+            "bounds, joint, ledger, machines, name, pinned, properties"
         ),
     ),
 ]
@@ -395,6 +455,30 @@ def test_each_kind_of_property_is_read(tmp_path: Path) -> None:
     )
     assert len(properties) == len(KINDS)
     assert str(lit) == "lamp.LIT"
+
+
+def test_a_ledger_is_read(tmp_path: Path) -> None:
+    ledger = load_lamp(tmp_path, with_ledger(LEDGER)).ledger
+    assert ledger == LedgerSpec("lamp", ("LIT",), ("T1",), {"fallen": ("T3",)})
+    assert ledger.arrows == ("T1", "T3")
+
+
+def test_a_rate_is_read(tmp_path: Path) -> None:
+    limits = '[rates]\nfalls_per_second_min = { means = "Falls." }\n[deadlines]\n'
+    system = load_lamp(
+        tmp_path,
+        in_vocabulary("[deadlines]\n", limits),
+        in_lamp('then = "fell"', 'rate = "falls_per_second_min", then = "fell"'),
+    )
+    assert system.machines["lamp"].states["LIT"].rate == "falls_per_second_min"
+    assert system.vocabulary.rates == {"falls_per_second_min": "Falls."}
+    assert list(system.vocabulary.deadlines) == ["lit_seconds_max"]
+
+
+def test_a_spec_needs_neither_rates_nor_a_ledger(tmp_path: Path) -> None:
+    system = load_lamp(tmp_path)
+    assert (system.ledger, system.vocabulary.rates) == (None, {})
+    assert system.machines["lamp"].states["LIT"].rate is None
 
 
 def test_alternatives_of_a_joint_step_are_groups(tmp_path: Path) -> None:

@@ -30,8 +30,14 @@ class Worker(WorkerMachine):
     def queue_has_job(self) -> bool:
         return True
 
+    def is_surplus(self) -> bool:
+        return False
+
     def no_job_will_come(self) -> bool:
         return True
+
+    def place_is_taken(self) -> bool:
+        return False
 
     def owns_job(self) -> bool:
         return self.job
@@ -52,6 +58,9 @@ class Job(JobMachine):
 
 class Pool(PoolMachine):
     __slots__ = ()
+
+    def change_places(self) -> None:
+        pass
 
     def no_worker_lives(self) -> bool:
         return True

@@ -169,12 +169,22 @@ def test_serve_drains_at_a_signal(program: Program, number: signal.Signals) -> N
     assert program.ended() == "status 0\n"
 
 
+def test_serve_dumps_at_a_signal_and_goes_on(program: Program) -> None:
+    client = program.client()
+    program.popen.send_signal(signal.SIGUSR1)
+    program.until("flight recorder: asked for: the last ")
+    program.go_on()
+    assert client.reply().content == b"/path"
+    client.close()
+
+
 def test_serve_is_cut_by_a_second_signal(program: Program) -> None:
     client = program.client()
     program.popen.send_signal(signal.SIGTERM)
     program.until("draining")
     program.popen.send_signal(signal.SIGTERM)
     program.until("a second stop was requested")
+    program.until("flight recorder: the stop was forced: the last ")
     program.until("stopped while a handler was still running")
     client.close()
     assert program.ended().endswith("status 1\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import socket
 import threading
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 import server.server
 from server.config import Config
 from server.errors import StartError
+from server.ground import Ground
 from server.http1.messages import Request, Response
 from server.net.poller import EpollPoller, Poller, SelectorPoller
 from server.server import Server, sound_system
@@ -132,7 +134,7 @@ def test_a_selector_that_takes_nothing_ends_the_server(
         raise OSError(errno.ENOMEM, "Cannot allocate memory")
 
     monkeypatch.setattr(poller, "add", refuse)
-    monkeypatch.setattr(server.server, "best_poller", lambda: poller)
+    monkeypatch.setattr(server.server, "Ground", functools.partial(Ground, poller=lambda: poller))
     served = serve(handler)
     assert served.wait() == 1
     assert served.taken("L2") == 1

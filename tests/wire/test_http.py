@@ -185,7 +185,9 @@ def test_a_half_closed_peer_is_still_answered(serve: Serve) -> None:
     ],
 )
 def test_a_request_takes_few_events(serve: Serve, request_bytes: bytes, events_max: int) -> None:
-    """Over all machines: it is what the sealed engine's nanoseconds are multiplied by."""
+    """Over all machines: it is what the sealed engine's nanoseconds are multiplied by. The baton's
+    events are left out, for the watcher counts its ticks and no requests.
+    """
     served = serve(echo)
     client = served.client()
     counts = []
@@ -193,7 +195,8 @@ def test_a_request_takes_few_events(serve: Serve, request_bytes: bytes, events_m
         client.send(request_bytes)
         assert client.reply().status == 200
         served.until_taken("W7", number + 1)
-        counts.append(served.witness.recorder.coverage().total())
+        taken = served.witness.recorder.coverage()
+        counts.append(sum(many for arrow, many in taken.items() if arrow[0] != "B"))
     events = [after - before for before, after in itertools.pairwise(counts[1:])]
     assert events == [events[0]] * 2
     assert events[0] <= events_max
@@ -218,6 +221,8 @@ def test_a_failure_is_found_by_its_request_s_id(
             client.reply()
     served.until_taken("C11", 6)
     wanted = [(n, *one) for n in (1, 2) for one in ((1, "/ 200"), (2, "/raise 500"), (3, "/ 200"))]
-    assert log.read_text().splitlines() == [f"{n}-{k} {text}" for n, k, text in wanted]
+    served.stop()
+    # A worker puts its line when the client has its answer already, and may ask elsewhere.
+    assert sorted(log.read_text().splitlines()) == [f"{n}-{k} {text}" for n, k, text in wanted]
     said = [one.getMessage() for one in caplog.records if "raised" in one.getMessage()]
-    assert said == [f"request {n}-2: the handler raised: GET /raise" for n in (1, 2)]
+    assert said == [f"request {n}-2: GET /raise: the handler raised" for n in (1, 2)]

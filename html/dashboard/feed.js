@@ -1,0 +1,56 @@
+// The stream of frames: opened while the page is seen, closed while it is not, and told apart from
+// one that has fallen silent.
+
+const STALE_SECONDS = 2.5;
+const AGAIN_SECONDS = 2;
+
+/**
+ * Calls `onFrame(frame)` for each frame, and `onStatus(status, seconds)` at least once a second:
+ * "connecting", "live", "stale" with the seconds since the last frame, or "paused".
+ */
+export function follow(address, onFrame, onStatus) {
+  let source = null;
+  let last = null;
+  let again = 0;
+
+  function open() {
+    close();
+    source = new EventSource(address);
+    source.addEventListener("frame", (event) => {
+      last = performance.now();
+      onFrame(JSON.parse(event.data));
+      onStatus("live", 0);
+    });
+    source.addEventListener("error", () => {
+      // A browser comes back by itself, unless it was refused: then we ask again.
+      if (source !== null && source.readyState === EventSource.CLOSED) {
+        clearTimeout(again);
+        again = setTimeout(open, AGAIN_SECONDS * 1000);
+      }
+    });
+  }
+
+  function close() {
+    clearTimeout(again);
+    if (source !== null) source.close();
+    source = null;
+  }
+
+  function look() {
+    if (document.hidden) return onStatus("paused", 0);
+    if (last === null) return onStatus("connecting", 0);
+    const silent = (performance.now() - last) / 1000;
+    return onStatus(silent > STALE_SECONDS ? "stale" : "live", silent);
+  }
+
+  // Nobody looks: the server need not send, and counts one viewer less.
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) close();
+    else open();
+    look();
+  });
+  addEventListener("pagehide", close);
+  setInterval(look, 500);
+  if (!document.hidden) open();
+  look();
+}

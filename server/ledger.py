@@ -1,0 +1,148 @@
+"""The ledger: what became of every request that was accepted.
+
+    accepted = answered + shed + client_gone + forced + open
+
+The spec says which arrow of a connection belongs to which term (`[ledger]` in spec/system.toml),
+and its check proves that no way through the machine opens an entry without closing it, or closes it
+twice. Here the arrows are counted as they are taken. `left_open` is counted otherwise, from the
+connections themselves, so that the sum can be held against something.
+
+Threads: the counts may be read from any, and advanced from any: one call of a builtin is one step
+of the interpreter, so that no count is lost and none needs a lock.
+"""
+
+from __future__ import annotations
+
+import enum
+import itertools
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from operator import attrgetter
+
+from statemachine import LedgerSpec, Model
+from statemachine._generated import ServerMachine
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The terms at one moment: numbers of requests.
+
+    `answered` got an answer, or the beginning of one that the handler did not finish; `shed` were
+    told 503, because nobody had time; of `client_gone` the client failed, left or did not read;
+    `forced` were cut off by a forced stop; `open` have no outcome yet.
+    """
+
+    accepted: int
+    answered: int
+    shed: int
+    client_gone: int
+    forced: int
+    open: int
+
+    @property
+    def imbalance(self) -> int:
+        """How many requests are missing, or counted twice (below zero); 0 in a sound server."""
+        settled = self.answered + self.shed + self.client_gone + self.forced
+        return self.accepted - settled - self.open
+
+    def __str__(self) -> str:
+        """An equation that is always true: where the terms do not balance, it says by how much."""
+        text = (
+            f"ledger: accepted {self.accepted} = answered {self.answered} + shed {self.shed}"
+            f" + client-gone {self.client_gone} + forced {self.forced}"
+        )
+        if self.open:
+            text += f" + open {self.open}"
+        if self.imbalance > 0:
+            text += f" + missing {self.imbalance}"
+        if self.imbalance < 0:
+            text += f" - counted twice {-self.imbalance}"
+        return text
+
+
+TERMS = tuple(one.name for one in fields(Account) if one.name not in ("accepted", "open"))
+
+STATE_OF: Callable[[Model], enum.Enum] = attrgetter("state")
+
+COUNTS_MAX = 10
+"""How often open entries are counted again when something has moved meanwhile."""
+
+
+class Ledger:
+    """Counts the arrows that open and close entries, and those in `also`. `tallies` are what a
+    Binder calls for them.
+
+    Raises ValueError for a spec whose terms are others than an Account's.
+    """
+
+    def __init__(self, spec: LedgerSpec, also: Iterable[str] = ()) -> None:
+        if set(spec.settled) != set(TERMS):
+            raise ValueError(f"the ledger's terms are {sorted(spec.settled)}, expected {TERMS}")
+        self._spec = spec
+        self._counts = {arrow: itertools.count() for arrow in dict.fromkeys([*spec.arrows, *also])}
+
+    @property
+    def tallies(self) -> Mapping[str, Callable[[], object]]:
+        """By arrow, what counts it."""
+        return {arrow: count.__next__ for arrow, count in self._counts.items()}
+
+    def taken(self) -> dict[str, int]:
+        """How often each arrow that is counted was taken so far."""
+        return {arrow: self._sum([arrow]) for arrow in self._counts}
+
+    def left_open(self, connections: Iterable[Model]) -> int:
+        """How many of these are in a state with an open entry, by what they say themselves."""
+        numbers = by_state(connections)
+        return sum(numbers.get(name, 0) for name in self._spec.open)
+
+    def account(self, left_open: int = 0) -> Account:
+        """The terms now, with this number of entries that are open."""
+        # What settles is read first: it was accepted before, so that no sum comes out too high.
+        settled = {term: self._sum(arrows) for term, arrows in self._spec.settled.items()}
+        return Account(accepted=self._sum(self._spec.accepted), open=left_open, **settled)
+
+    def live(self, connections: Collection[Model]) -> Account:
+        """The terms now, while connections move.
+
+        An arrow is counted just before its connection moves, and others are taken while these
+        lines run. So the open entries are counted again until the sum holds, and if it never does,
+        they are what it takes: accepted and not settled.
+
+        That is never done where no connection is left. Nothing is between a count and a move then;
+        if nothing was counted meanwhile either, the account is told as it is, balanced or not.
+        """
+        for _ in range(COUNTS_MAX):
+            before, present = self.account(), list(connections)
+            account = self.account(self.left_open(present))
+            if not account.imbalance or (not present and account == before):
+                return account
+        return replace(account, open=max(0, account.open + account.imbalance))
+
+    def _sum(self, arrows: Iterable[str]) -> int:
+        # A count shows its next number, and nothing else of it can be read without advancing it.
+        return sum(int(repr(self._counts[arrow])[len("count(") : -1]) for arrow in arrows)
+
+
+def by_state(models: Iterable[Model]) -> dict[str, int]:
+    """How many objects of one machine are in each state, by the states' names.
+
+    It takes no step of the interpreter for each: of ten thousand, others are not kept waiting.
+    """
+    states = list(map(STATE_OF, list(models)))
+    # By identity: to hash a member of an enum takes such a step.
+    members = dict(zip(map(id, states), states, strict=True))
+    return {members[one].name: number for one, number in Counter(map(id, states)).items()}
+
+
+class Lifecycle(ServerMachine):
+    """The server's own machine. `is_settled` says whether every accepted request has an outcome."""
+
+    __slots__ = ("is_settled",)
+
+    def __init__(self, is_settled: Callable[[], bool]) -> None:
+        super().__init__()
+        self.is_settled = is_settled
+
+    def ledger_balances(self) -> bool:
+        return self.is_settled()

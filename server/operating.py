@@ -1,0 +1,150 @@
+"""Where a server meets its operator: the pages, below `/-/` of its own port or on a listener of
+their own, and the control socket.
+
+A listener of their own is a second, small server in the same process. So the pages are answered
+while every worker of the first is stuck.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from server.config import Config, html_folder
+from server.errors import StartError
+from server.net.threads import Thread, Threading
+from server.ops.assets import assets_of
+from server.ops.control import Control
+from server.ops.door import is_loopback
+from server.ops.feed import Feed
+from server.ops.orders import Commanded, orders_of
+from server.ops.pages import PREFIX, Handler, Pages, Shown, before
+from server.ops.settings import check_reach, door_of, own_address
+
+LOG = logging.getLogger("interlock.ops")
+
+THREADS: Final = 2
+
+
+class Runs(Protocol):
+    """What runs aside: a `server.server.Server`."""
+
+    @property
+    def url(self) -> str: ...
+    def start(self) -> None: ...
+    def run(self) -> int: ...
+    def stop(self) -> int: ...
+    def request_stop(self) -> None: ...
+
+
+class Operating:
+    """What `shown` shows and `feed` tells, and where; what `commanded` is ordered to do, and where.
+
+    `make` makes the second server of its Config and handler.
+
+    Threads: `open` and `close` belong to the one that starts and stops the server.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        shown: Shown,
+        feed: Feed,
+        commanded: Commanded,
+        *,
+        make: Callable[[Config, Handler], Runs],
+        threading: Threading,
+    ) -> None:
+        self._config = config
+        self._shown = shown
+        self._feed = feed
+        self._commanded = commanded
+        self._make = make
+        self._threading = threading
+        self._pages: Pages | None = None
+        self._aside: Runs | None = None
+        self._control: Control | None = None
+        self._threads: list[Thread] = []
+
+    @property
+    def url(self) -> str | None:
+        """The root of the pages that have a listener of their own; None where they have none."""
+        return None if self._aside is None else self._aside.url + PREFIX
+
+    def open(self) -> None:
+        """Begin to listen for the operator. Raises StartError or ConfigError."""
+        own = own_address(self._config)
+        assets = assets_of(html_folder())
+        self._pages = pages = Pages(self._shown, door_of(self._config), self._feed.page, assets)
+        if self._config.ctl_socket:
+            self._open_control(self._config.ctl_socket)
+        if own is not None:
+            check_reach(self._config, own)
+            self._open_aside(self._make(_beside(self._config, own), pages))
+
+    def _open_control(self, path: str) -> None:
+        control = Control(path, orders_of(self._commanded))
+        try:
+            control.open()
+            self._give_thread(control.serve, "control")
+        except StartError:
+            control.close()
+            raise
+        self._control = control
+
+    def _open_aside(self, aside: Runs) -> None:
+        aside.start()
+        try:
+            self._give_thread(aside.run, "ops")
+        except StartError:
+            aside.stop()
+            raise
+        self._aside = aside
+        LOG.info("the operator's pages are on %s", self.url)
+
+    def _give_thread(self, target: Callable[[], object], name: str) -> None:
+        thread = self._threading.Thread(target=target, name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise StartError(f"cannot start a thread: {error}") from None
+        self._threads.append(thread)
+
+    def close(self) -> None:
+        """End what is open, and wait until it has."""
+        if self._aside is not None:
+            self._aside.request_stop()
+        if self._control is not None:
+            self._control.ring()
+        for thread in self._threads:
+            thread.join()
+        if self._control is not None:
+            self._control.close()
+        self._aside = self._control = None
+        self._threads.clear()
+
+    def before(self, handler: Handler, host: str) -> Handler:
+        """The handler of a server that listens on this address: with the pages before it, where
+        nobody but this machine reaches them.
+        """
+        mounted = not self._config.ops_bind and is_loopback(host)
+        return before(self._pages, handler) if mounted and self._pages else handler
+
+
+def _beside(config: Config, address: tuple[str, int]) -> Config:
+    """How the second server runs: nothing is counted of it, and at the end nobody waits for its
+    peers.
+    """
+    return Config(
+        host=address[0],
+        port=address[1],
+        threads=THREADS,
+        engine=config.engine,
+        ops_bind="off",
+        flight_events_max=0,
+        connections_max=64,
+        drain_seconds_max=1.0,
+        drain_idle_seconds=0.0,
+        linger_seconds_max=0.5,
+    )

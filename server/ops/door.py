@@ -1,0 +1,89 @@
+"""Who may see the operator's pages. The door is in front of all of them.
+
+What it keeps out, besides those who do not know the token where there is one:
+
+- other people's web pages in the operator's browser: a page whose own name was made to lead here
+  (DNS rebinding) asks with that name as the host. An address, `localhost` and the names that the
+  operator has given cannot be such a name;
+- whoever comes through a proxy on this machine, which makes everybody local: what was forwarded
+  says so, and has no token, or the one that it needs.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from collections.abc import Iterable
+from typing import Final
+
+from server.http1.messages import Field, Request, Response
+
+FORWARDED: Final = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+
+ALLOW: Final[Field] = ("Allow", "GET, HEAD")
+
+NO_STORE: Final[Field] = ("Cache-Control", "no-store")
+
+NO_SNIFF: Final[Field] = ("X-Content-Type-Options", "nosniff")
+
+
+class Door:
+    """`names` are hosts by which the operator asks for the pages, besides addresses. `token`, where
+    there is one, is what each request has to show (RFC 6750). Threads: any.
+    """
+
+    __slots__ = ("_names", "_token")
+
+    def __init__(self, names: Iterable[str] = (), token: bytes | None = None) -> None:
+        self._names = {"localhost", *(name.lower() for name in names)}
+        self._token = token
+
+    def refusal(self, request: Request) -> Response | None:
+        """Why the request may not come in; None if it may."""
+        head = request.head
+        if head.method not in ("GET", "HEAD"):
+            return said(405, f"{head.method} is not allowed here. Allowed: GET, HEAD.", ALLOW)
+        if not self._is_ours(head.authority):
+            return said(421, "The operator's pages are not served by this name: see --ops-host.")
+        if self._token is None:
+            if any(head.fields.get(name) is not None for name in FORWARDED):
+                return said(403, "The operator's pages are not for those who come by a proxy.")
+        elif not hmac.compare_digest(_shown(request), self._token):
+            return said(401, "A token is needed.", ("WWW-Authenticate", 'Bearer realm="interlock"'))
+        return None
+
+    def _is_ours(self, authority: str) -> bool:
+        host = host_of(authority)
+        return host.lower() in self._names or is_address(host)
+
+
+def _shown(request: Request) -> bytes:
+    scheme, _, token = (request.head.fields.get("authorization") or "").partition(" ")
+    return token.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
+
+
+def host_of(authority: str) -> str:
+    """The host of `host:port`, without the brackets of an IPv6 address (RFC 3986 3.2.2)."""
+    if authority.startswith("["):
+        return authority[1:].partition("]")[0]
+    return authority.partition(":")[0]
+
+
+def is_address(host: str) -> bool:
+    """Whether it is the literal of an IP address."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def is_loopback(host: str) -> bool:
+    """Whether it is the literal of an address that only this machine reaches."""
+    return is_address(host) and ipaddress.ip_address(host).is_loopback
+
+
+def said(status: int, text: str, *fields: Field) -> Response:
+    """A plain text, which nobody keeps."""
+    own = (("Content-Type", "text/plain; charset=utf-8"), NO_SNIFF, NO_STORE)
+    return Response(status, (*own, *fields), f"{text}\n".encode())

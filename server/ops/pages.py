@@ -1,0 +1,164 @@
+"""The operator's pages, below `/-/`: which there are, and what each is made of.
+
+A page is a function from Request to Response in a table by its path. The door has let the request
+in by then. Threads: any.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+from urllib.parse import parse_qsl
+
+from server.http1.messages import Field, Request, Response
+from server.ops.assets import Assets
+from server.ops.door import NO_STORE, Door, said
+from server.ops.listing import Page
+from server.ops.snapshot import Snapshot
+from statemachine import System
+
+PREFIX: Final = "/-/"
+
+JSON: Final[Field] = ("Content-Type", "application/json")
+
+_NUMBER: Final = re.compile(r"[0-9]{1,6}")
+
+Handler = Callable[[Request], Response]
+
+
+class Shown(Protocol):
+    """The server whose pages these are. Threads: any."""
+
+    @property
+    def system(self) -> System:
+        """The spec that it runs."""
+        ...
+
+    def snapshot(self) -> Snapshot:
+        """What it is now."""
+        ...
+
+    def connections(self, state: str, page: int) -> Page:
+        """One page of the connections in a state; of all where it is empty."""
+        ...
+
+
+class Pages:
+    """Answers every request below PREFIX. `feed` is the dashboard's stream, `assets` its files."""
+
+    __slots__ = ("_assets", "_door", "_pages", "_shown")
+
+    def __init__(self, shown: Shown, door: Door, feed: Handler, assets: Assets) -> None:
+        self._shown = shown
+        self._assets = assets
+        self._door = door
+        self._pages: Mapping[str, Handler] = {
+            "feed": feed,
+            "live": self._live,
+            "ready": self._ready,
+            "ledger": self._ledger,
+            "metrics": self._metrics,
+            "connections": self._connections,
+            "spec": self._spec,
+            "threads": self._threads,
+        }
+
+    def __call__(self, request: Request) -> Response:
+        """The response. Raises what a page raises."""
+        refusal = self._door.refusal(request)
+        if refusal is not None:
+            return refusal
+        path = request.head.path.removeprefix(PREFIX)
+        page = self._pages.get(path)
+        if page is not None:
+            return page(request)
+        if path in self._assets:
+            return self._assets(path)
+        return said(404, "There is no such page.")
+
+    def _live(self, _: Request) -> Response:
+        return said(200, "live")
+
+    def _ready(self, _: Request) -> Response:
+        now = self._shown.snapshot()
+        if now.faults:
+            return said(503, "\n".join(("not sound", *now.faults)))
+        if not now.ready:
+            states = [name for name, count in now.occupancy["readiness"].items() if count]
+            return said(503, f"not ready: {', '.join(states)}")
+        return said(200, "ready")
+
+    def _ledger(self, _: Request) -> Response:
+        return said_json(dataclasses.asdict(self._shown.snapshot().ledger))
+
+    def _metrics(self, request: Request) -> Response:
+        try:
+            from server.ops.metrics import exposition  # noqa: PLC0415 - who asks for none needs none
+        except ModuleNotFoundError as error:
+            if not str(error.name).startswith("prometheus_client"):
+                raise
+            return said(501, "Metrics need the package prometheus_client: the extra `ops`.")
+        accept = request.head.fields.get("accept") or ""
+        content_type, text = exposition(self._shown.system, self._shown.snapshot(), accept)
+        return Response(200, (("Content-Type", content_type), NO_STORE), text)
+
+    def _connections(self, request: Request) -> Response:
+        query = dict(parse_qsl(request.head.query, errors="replace"))
+        state, page = query.get("state", ""), query.get("page", "0")
+        states = self._shown.system.machines["connection"].states
+        if (state and state not in states) or not _NUMBER.fullmatch(page):
+            return said(400, f"Expected a state ({', '.join(states)}) and a page, a number from 0.")
+        return said_json(dataclasses.asdict(self._shown.connections(state, int(page))))
+
+    def _spec(self, _: Request) -> Response:
+        return said_json(spec_of(self._shown.system))
+
+    def _threads(self, _: Request) -> Response:
+        return said(200, stacks())
+
+
+def before(pages: Handler, handler: Handler) -> Handler:
+    """`pages` for what is below PREFIX, `handler` for everything else."""
+
+    def routed(request: Request) -> Response:
+        return (pages if request.head.path.startswith(PREFIX) else handler)(request)
+
+    return routed
+
+
+def said_json(value: object) -> Response:
+    """A value as JSON, which nobody keeps."""
+    return Response(200, (JSON, NO_STORE), json.dumps(value, separators=(",", ":")).encode())
+
+
+def spec_of(system: System) -> dict[str, object]:
+    """The machines as JSON has them: states in the order in which they are drawn, and rows."""
+    return {
+        "name": system.name,
+        "machines": {
+            name: {
+                "means": machine.means,
+                "initial": machine.initial,
+                "final": machine.final,
+                "driven_by": machine.driven_by,
+                "states": {key: dataclasses.asdict(one) for key, one in machine.states.items()},
+                "arrows": [dataclasses.asdict(one) for one in machine.arrows],
+            }
+            for name, machine in system.machines.items()
+        },
+    }
+
+
+def stacks() -> str:
+    """Where each thread is, innermost line last."""
+    names = {one.ident: one.name for one in threading.enumerate()}
+    return "\n".join(
+        f"{names.get(ident, 'unnamed')} ({ident})\n{''.join(traceback.format_stack(frame))}"
+        for ident, frame in sys._current_frames().items()
+    )

@@ -1,0 +1,46 @@
+"""What a server takes from the spec: the system, once it is sound, and the limits that it names."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterator
+
+from server.config import Config
+from server.net.deadlines import Patience
+from statemachine import SpecError, System, check, load_system
+from statemachine._generated import ConnectionState, RequestState, SubscriptionState
+
+
+@functools.cache
+def sound_system() -> System:
+    """The spec that belongs to this code. Raises SpecError unless every check passes."""
+    system = load_system()
+    limits = {one.name for one in dataclasses.fields(Config)}
+    for finding in check(system, limits=limits):
+        raise SpecError(finding.file, finding.place, finding.says)
+    return system
+
+
+def patience(system: System, config: Config) -> Patience:
+    """The limits that the spec's deadlines name, by state."""
+
+    def seconds(machine: str) -> Iterator[tuple[str, float]]:
+        for name, state in system.machines[machine].states.items():
+            if state.deadline is not None:
+                yield name, getattr(config, state.deadline)
+
+    def rates(machine: str) -> Iterator[tuple[str, int]]:
+        for name, state in system.machines[machine].states.items():
+            if state.rate is not None:
+                yield name, getattr(config, state.rate)
+
+    return Patience(
+        connection={ConnectionState[name]: limit for name, limit in seconds("connection")},
+        request={RequestState[name]: limit for name, limit in seconds("request")},
+        rates={
+            **{ConnectionState[name]: rate for name, rate in rates("connection")},
+            **{RequestState[name]: rate for name, rate in rates("request")},
+        },
+        subscription={SubscriptionState[name]: limit for name, limit in seconds("subscription")},
+    )

@@ -1,0 +1,30 @@
+"""Whether a class answers the words that its spec names, and leaves the events to the binder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from statemachine.errors import SealError
+from statemachine.model import MachineSpec, Model
+
+
+def require_words(spec: MachineSpec, model: type[Model], named: Iterable[str]) -> None:
+    """Raises SealError for a guard or effect that the class lacks, or an event that it has.
+
+    `named` are the methods that the machine's callbacks name.
+    """
+    declared = next((c for c in model.__mro__ if "declared_by_spec" in vars(c)), Model)
+    names: set[str] = set(getattr(declared, "declared_by_spec", ()))
+    for name in sorted(names.union(named)):
+        if not callable(getattr(model, name, None)):
+            raise SealError(
+                f"{spec.name}: {model.__name__} has no method {name}, which the spec names"
+            )
+        if getattr(model, name) is vars(declared).get(name):
+            raise SealError(f"{spec.name}: {model.__name__} inherits {name} and does not answer it")
+    generated = next((c for c in model.__mro__ if "machine_name" in vars(c)), Model)
+    for name in spec.events:
+        if getattr(model, name, None) is not vars(generated).get(name):
+            raise SealError(
+                f"{spec.name}: {model.__name__} has a method {name} of its own, which is an event"
+            )

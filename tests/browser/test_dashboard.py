@@ -1,0 +1,162 @@
+"""The dashboard in a real browser: what the server does is what is to be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.browser.chromium import Browser, find
+from tests.browser.house import House
+
+LIVE = "document.documentElement.dataset.feed === 'live'"
+SHOWN = f"{LIVE} && document.querySelector('#state-PARKED .number')?.textContent"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = find()
+    if program is None:
+        pytest.skip("no Chromium is installed: `make browser` installs it and runs these tests")
+    with Browser(program) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    with House() as house:
+        yield house
+
+
+@pytest.fixture
+def page(browser: Browser, house: House) -> Browser:
+    browser.size(1280, 800)
+    browser.prefer(color_scheme="light", reduced_motion="no-preference")
+    browser.open(house.dashboard)
+    browser.until(SHOWN)
+    return browser
+
+
+def lit(arrow: str) -> str:
+    return f"document.getElementById('{arrow}').classList.contains('lit')"
+
+
+def text(element: str) -> str:
+    return f"document.getElementById('{element}').textContent"
+
+
+def test_states_and_arrows_light_up_as_requests_come(page: Browser, house: House) -> None:
+    assert not page.see(lit("arrow-C9")), "nobody was shed"
+    assert page.see("document.getElementById('arrow-C9').classList.contains('never')")
+    client = house.begin(*["/"] * 200)
+    page.until(f"{lit('arrow-C1')} && {lit('arrow-C8')} && {lit('arrow-C11')}")
+    page.until("document.querySelector('.words.lit')?.textContent.includes('/s')")
+    page.until("Number(document.getElementById('figure-rate').textContent) > 0")
+    page.until("document.getElementById('state-PARKED').classList.contains('occupied')")
+    client.join()
+    accepted = house.server.account.accepted
+    page.until(f"{text('ledger-accepted')}.replaceAll(',', '') >= {accepted}")
+    assert page.see(text("balance")).strip() == "nothing is lost"
+    assert page.errors == []
+
+
+def test_nothing_is_loaded_from_elsewhere(page: Browser, house: House) -> None:
+    for machine in ("worker", "server"):
+        page.see(f"document.getElementById('tab-{machine}').click()")
+        page.until("document.querySelector('#state-STARTING .number')?.textContent")
+    assert len(page.requests) > 12
+    assert [one for one in page.requests if not one.startswith(house.url + "/-/")] == []
+    assert page.errors == []
+
+
+def test_a_request_that_takes_its_time_has_a_lane(page: Browser, house: House) -> None:
+    client = house.begin("/sleep?seconds=1")
+    job = page.until(
+        "document.querySelector('.lane[data-state=BUSY] .lane-job')?.textContent.includes('sleep')"
+        " && document.querySelector('.lane[data-state=BUSY]').innerText"
+    )
+    assert "GET /sleep" in job
+    page.until(f"{text('state-EXCHANGING')}.includes('1')")
+    client.join()
+    page.until("!document.querySelector('.lane[data-state=BUSY]')")
+
+
+def test_the_keyboard_reaches_a_state_and_opens_it(page: Browser) -> None:
+    for _ in range(30):
+        page.press("Tab")
+        if page.see("document.activeElement.id") == "state-PARKED":
+            break
+    page.press("Enter")
+    assert page.until("!document.getElementById('inspector').hidden")
+    assert page.see(text("inspector-title")) == "PARKED"
+    assert page.see("document.activeElement.id") == "inspector-title"
+    assert page.see("document.querySelectorAll('#inspector-arrows tr').length") == 11
+    page.until("document.querySelector('#inspector-who .who-peer')?.textContent.includes('127')")
+    page.press("Escape")
+    assert page.until("document.getElementById('inspector').hidden")
+    assert page.see("document.activeElement.id") == "state-PARKED"
+    page.see("document.getElementById('tab-connection').focus()")
+    page.press("ArrowRight")
+    assert page.until("document.getElementById('tab-request').ariaSelected === 'true'")
+    assert page.errors == []
+
+
+def test_who_does_not_see_it_is_told(page: Browser) -> None:
+    page.until("document.getElementById('state-STREAMING').ariaLabel?.includes('1 now')")
+    silent = page.see("""
+        [...document.querySelectorAll("a, button, [tabindex='0'], [role=tab], section, svg")]
+            .filter((one) => !(one.ariaLabel || one.textContent.trim()))
+            .map((one) => one.outerHTML)
+    """)
+    assert silent == [], "what can be reached has a name"
+    assert page.see("document.querySelectorAll('[aria-live]').length") == 1
+
+
+def test_who_wants_no_motion_sees_none(page: Browser, house: House) -> None:
+    page.prefer(reduced_motion="reduce")
+    house.get("/", "/")
+    page.until(lit("arrow-C8"))
+    moving = "getComputedStyle(document.querySelector('#arrow-C8 .flow')).animationName"
+    assert page.see(moving) == "none"
+
+
+def test_colours_follow_the_system_and_then_the_button(page: Browser) -> None:
+    ground = "getComputedStyle(document.body).backgroundColor"
+    light = page.see(ground)
+    page.prefer(color_scheme="dark")
+    dark = page.until(f"{ground} !== '{light}' && {ground}")
+    page.see("document.getElementById('theme').click()")
+    assert page.until(f"{ground} === '{light}'"), "light, whatever the system says"
+    page.see("document.getElementById('theme').click()")
+    page.prefer(color_scheme="light")
+    assert page.until(f"{ground} === '{dark}'")
+    page.see("document.getElementById('theme').click()")
+
+
+def test_a_narrow_page_is_as_wide_as_its_window(page: Browser) -> None:
+    page.size(390, 844)
+    assert page.until("document.documentElement.scrollWidth === 390")
+
+
+def test_a_drain_is_shown_to_its_end_and_the_page_comes_back(browser: Browser) -> None:
+    browser.size(1280, 800)
+    with House() as house:
+        port = house.server.address[1]
+        browser.open(house.dashboard)
+        browser.until(SHOWN)
+        client = house.begin("/sleep?seconds=1")
+        browser.until("document.querySelector('.lane[data-state=BUSY]')")
+        house.server.request_stop()
+        browser.until(f"{text('banner')}.startsWith('Draining')")
+        assert browser.see("document.querySelector('#ladder [aria-current]').textContent") == (
+            "draining"
+        )
+        assert browser.see(text("readiness")).strip() == "withdrawn"
+        client.join()
+        house.join()
+    browser.until(f"{text('banner')}.startsWith('The server has stopped')")
+    assert "has stopped" in browser.see(text("aloud"))
+    with House(port=port):
+        browser.until(f"{LIVE} && document.getElementById('banner').hidden")
+        serving = "document.querySelector('#ladder [aria-current]').textContent === 'serving'"
+        browser.until(serving)

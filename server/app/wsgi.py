@@ -67,6 +67,9 @@ class Phase(enum.Enum):
     SENT = "the head has been sent"
 
 
+AWAITED, STARTED, SENT = Phase.AWAITED, Phase.STARTED, Phase.SENT
+
+
 class Call:
     """One call of an application. Threads: the worker's alone.
 
@@ -84,7 +87,7 @@ class Call:
         self._request = request
         self._errors = errors
         self._source = source
-        self._phase = Phase.AWAITED
+        self._phase = AWAITED
         self._status = 0
         self._fields: tuple[Field, ...] = ()
         self._size: int | None = None
@@ -106,14 +109,14 @@ class Call:
         """
         if exc_info:
             try:
-                if self._phase is Phase.SENT:
+                if self._phase is SENT:
                     raise error_of(exc_info)
             finally:
                 exc_info = None  # its frames hold ours: PEP 3333 warns of the circle
-        elif self._phase is not Phase.AWAITED:
+        elif self._phase is not AWAITED:
             raise ApplicationError("start_response was called again, without exc_info")
         self._status, self._fields, self._size = head_of(status, headers)
-        self._phase = Phase.STARTED
+        self._phase = STARTED
         self._written.clear()
         return self.write
 
@@ -122,7 +125,7 @@ class Call:
 
         Raises ApplicationError for other than bytes, and when the iterable's turn has come.
         """
-        if self._phase is Phase.SENT:
+        if self._phase is SENT:
             raise ApplicationError("write() was called while the iterable is sent")
         if _checked(data):
             self._written.append(data)
@@ -137,7 +140,8 @@ class Call:
         iterable = self.iterable
         content: Content
         if type(iterable) is list or type(iterable) is tuple:
-            content = self._made(iterable)
+            content = self._made(iterable) if len(iterable) != 1 else self._alone(iterable[0])
+            self.iterable = None  # neither has a `close`
         elif type(iterable) is FileWrapper:
             content = self._file(iterable)
         elif type(iterable) is EventStream:
@@ -146,7 +150,7 @@ class Call:
             raise ApplicationError("the application returned None, expected an iterable of bytes")
         else:
             content = self._streamed(iter(iterable), alone=_has_one_piece(iterable))
-        self._phase = Phase.SENT
+        self._phase = SENT
         if not isinstance(content, Stream):
             self.close()
         if isinstance(content, Events):
@@ -159,20 +163,35 @@ class Call:
         Its mistakes there are logged; no one else can be told any more.
         """
         iterable, self.iterable = self.iterable, None
-        try:
-            close = getattr(iterable, "close", None)
-            if close is not None:
-                close()
-        except BaseException:  # SystemExit and the like end the exchange, never the worker
-            LOG.exception("the application's iterable could not be closed: %s", self)
+        if iterable is not None:
+            try:
+                close = getattr(iterable, "close", None)
+                if close is not None:
+                    close()
+            except BaseException:  # SystemExit and the like end the exchange, never the worker
+                LOG.exception("the application's iterable could not be closed: %s", self)
         self._errors.flush()
 
     # --- content ----------------------------------------------------------------------------
 
+    def _alone(self, piece: bytes) -> Content:
+        """Content that is all there, in one piece."""
+        declared = self._size
+        if (
+            type(piece) is bytes
+            and piece
+            and (declared is None or declared == len(piece))
+            and self._phase is STARTED
+            and not self._written
+            and self._status not in WITHOUT_CONTENT
+        ):
+            return piece
+        return self._made((piece,))
+
     def _made(self, pieces: Iterable[bytes]) -> Content:
         """Content that is all there: its size is known, and held against the declared one."""
         made = (*self._written, *filter(_checked, pieces))
-        if self._phase is Phase.AWAITED:
+        if self._phase is AWAITED:
             self._require_head()
         if self._status in WITHOUT_CONTENT:
             return b""
@@ -235,7 +254,7 @@ class Call:
         """A stream of events, which others make. Without a head from the application it has the
         one that such a stream has.
         """
-        if self._phase is Phase.STARTED:
+        if self._phase is STARTED:
             kinds = [value for name, value in self._fields if name.lower() == "content-type"]
             kind = kinds[0].partition(";")[0].strip().lower() if kinds else CONTENT_TYPE
             if (self._status, kind) != (200, CONTENT_TYPE):
@@ -248,7 +267,7 @@ class Call:
         return stream.events_for(self._request)
 
     def _require_head(self) -> None:
-        if self._phase is Phase.AWAITED:
+        if self._phase is AWAITED:
             raise ApplicationError("there is content, and start_response has not been called")
 
 

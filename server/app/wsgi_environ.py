@@ -84,6 +84,10 @@ def environ_base(
     }
 
 
+_Known = tuple[tuple[str, int], WSGIEnvironment]
+"""The address that a request came to, and what is the same for others like it."""
+
+
 class Environs:
     """Makes the environs of one application's requests: `base`, and what the request says.
 
@@ -98,21 +102,20 @@ class Environs:
 
     def environ_of(self, request: Request) -> WSGIEnvironment:
         """The environ of one request, which is the application's to change."""
-        head, content = request.head, request.content
+        head, content, local = request.head, request.content, request.local
         notes = head.notes
         if notes is None:
-            environ = _environ_of(head, self._base)
+            environ = _environ_of(head, self._base, local)
         else:
-            known = notes.get(self)
+            known = cast("_Known | None", notes.get(self))
             if known is None:
-                known = notes[self] = _environ_of(head, self._base)
-            environ = cast("WSGIEnvironment", known).copy()
-        server_name, server_port = request.local
+                known = local, _environ_of(head, self._base, local)
+                notes[self] = known
+            environ = known[1].copy()
+            if known[0] != local:
+                _name_the_server(environ, local)
         environ["REMOTE_ADDR"], remote_port = request.peer
         environ["REMOTE_PORT"] = str(remote_port)
-        # RFC 3875 4.1.14: an IPv6 address stands in brackets here, for URLs are made of it.
-        environ["SERVER_NAME"] = f"[{server_name}]" if ":" in server_name else server_name
-        environ["SERVER_PORT"] = str(server_port)
         # The file itself: it has the methods of the PEP, stands at its beginning, and ends.
         environ["wsgi.input"] = io.BytesIO(content) if isinstance(content, bytes) else content
         if head.chunked:
@@ -120,8 +123,10 @@ class Environs:
         return environ
 
 
-def _environ_of(head: RequestHead, base: WSGIEnvironment) -> WSGIEnvironment:
-    """What is the same for every request with this head.
+def _environ_of(
+    head: RequestHead, base: WSGIEnvironment, local: tuple[str, int]
+) -> WSGIEnvironment:
+    """What is the same for every request with this head that comes to this address.
 
     PATH_INFO is decoded once. It is empty for the target `*`, which names the server and no path;
     REQUEST_URI and RAW_URI have the target as it came.
@@ -146,7 +151,16 @@ def _environ_of(head: RequestHead, base: WSGIEnvironment) -> WSGIEnvironment:
             environ[key] = value
     if target[:1] != "/":
         _name_the_target(environ, head)
+    _name_the_server(environ, local)
     return environ
+
+
+def _name_the_server(environ: WSGIEnvironment, local: tuple[str, int]) -> None:
+    """The address that the request came to."""
+    name, port = local
+    # RFC 3875 4.1.14: an IPv6 address stands in brackets here, for URLs are made of it.
+    environ["SERVER_NAME"] = f"[{name}]" if ":" in name else name
+    environ["SERVER_PORT"] = str(port)
 
 
 @lru_cache(maxsize=512)  # clients send a few dozen names; what an attacker makes up is bounded

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from server.http1.messages import Fields, RequestHead
+from server.http1.messages import Fields
 
 
 def asks_to_persist(fields: Fields, *, minor: int) -> bool:
@@ -23,12 +23,3 @@ def asks_to_persist(fields: Fields, *, minor: int) -> bool:
 def _options_in(values: str) -> frozenset[str]:
     """The connection options of a list (RFC 9110 7.6.1), in lower case."""
     return frozenset(one.strip(" \t").lower() for one in values.split(","))
-
-
-def persists(head: RequestHead | None, *, allowed: bool) -> bool:
-    """Whether the connection persists after the response to `head`: asked for, and `allowed` by
-    everyone else.
-
-    After a request whose head could not be read, nobody knows where the next one would begin.
-    """
-    return allowed and head is not None and head.persists

@@ -48,6 +48,10 @@ request-line".
 """
 
 
+HEAD_END: Final = b"\r\n\r\n"
+AWAITED: Final = RequestState.AWAITED
+
+
 class RequestReader(RequestMachine):
     """Reads the requests of one connection, one after the other.
 
@@ -132,6 +136,30 @@ class RequestReader(RequestMachine):
         if self.state is RequestState.REFUSED:
             self._buffer.clear()
 
+    def take_whole(self, data: bytes) -> RequestHead | None:
+        """Take in `data` if that is one whole request, of a head alone, and nothing is left from
+        before it: its head, after which the request is complete. None: nothing has been taken in,
+        and `receive` is to have it.
+
+        The usual case, without a way through the buffer. Whatever is wrong with the bytes is found
+        on that way, and not here.
+        """
+        if self.state is not AWAITED or self._buffer or self._buffer.ended:
+            return None
+        size = len(data)
+        if size > self._short_bytes_max or data.find(HEAD_END) != size - len(HEAD_END):
+            return None
+        try:
+            head = self._whole_head(data)
+        except ProtocolError:
+            return None
+        if head is None or head.chunked or head.content_length:
+            return None
+        self.began()
+        self.head = head
+        self.head_ended()
+        return head
+
     def next_event(self) -> Event:
         """What the bytes so far say next.
 
@@ -150,12 +178,13 @@ class RequestReader(RequestMachine):
                 self.refused()
             raise
 
-    def renew(self) -> None:
-        """Begin the next request of the connection, with the bytes that have come of it. Raises
+    def renew(self) -> bool:
+        """Begin the next request of the connection. True: bytes have come of it. Raises
         IllegalEvent before the present one is whole.
         """
         self.renewed()
         self._forget()
+        return len(self._buffer) > 0
 
     def head_so_far(self) -> RequestHead | None:
         """The present request's head; before it has come, and after a refusal, what its request

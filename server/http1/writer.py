@@ -15,7 +15,6 @@ from typing import Final
 from server.errors import ContentError
 from server.http1.fields import check_response_value, lowered_response_name
 from server.http1.messages import Field, RequestHead, Response
-from server.http1.persistence import persists as connection_persists
 from statemachine._generated import ResponseMachine, ResponseState
 
 STATUS_MIN, STATUS_MAX = 200, 599
@@ -28,7 +27,7 @@ says 0 (section 15.3.6).
 """
 
 
-DATE_NAME: Final = b"Date: "
+CONTENT: Final = ResponseState.CONTENT
 KEPT_HEADS_MAX: Final = 256
 """Of so many different responses are the checked lines kept."""
 
@@ -89,27 +88,48 @@ class ResponseWriter(ResponseMachine):
         status, content, head = response.status, response.content, self._head
         size = len(content) if isinstance(content, bytes) else content.size
         method = "" if head is None else head.method
-        _check(status, size, method)
+        if status in WITHOUT_CONTENT or method == "CONNECT":
+            _check(status, size, method)
         fields = response.fields
         try:
-            begin, rest = _kept_lines(status, fields, self._server_name)
+            begin, rest, dated = _kept_lines(status, fields, self._server_name)
         except TypeError:  # not a tuple of tuples: it has no hash
-            begin, rest = _lines_of(status, fields, self._server_name)
-        self.persists = connection_persists(head, allowed=persists and response.persists)
+            begin, rest, dated = _lines_of(status, fields, self._server_name)
+        persists = persists and response.persists and head is not None and head.persists
         framing = b""
         if size is None:
             self.coded = head is not None and head.minor > 0
             # HTTP/1.0 knows no codings: there the end of the connection is the end of the content.
-            self.persists = self.persists and self.coded
+            persists = persists and self.coded
             if self.coded:
                 framing = b"Transfer-Encoding: chunked\r\n"
         elif status not in WITHOUT_LENGTH:
             framing = b"Content-Length: %d\r\n" % size
+        self.persists = persists
         self._promised_bytes = 0 if method == "HEAD" else size
         self.head_framed()
-        if begin.endswith(DATE_NAME):
-            begin = b"%b%b\r\n" % (begin, date)
-        return begin + rest + framing + self._connection_line()
+        if not persists:
+            end = b"Connection: close\r\n\r\n"
+        elif head is not None and head.minor == 0:
+            end = b"Connection: keep-alive\r\n\r\n"
+        else:
+            end = b"\r\n"
+        if dated:
+            return b"%bDate: %b\r\n%b%b%b" % (begin, date, rest, framing, end)
+        return begin + rest + framing + end
+
+    def message_of(
+        self, response: Response, content: bytes, *, date: bytes, persists: bool
+    ) -> bytes:
+        """The whole message: the head, and `content`, which is the response's own, if the request
+        asks for any. Raises as `head_of` does.
+        """
+        head = self.head_of(response, date=date, persists=persists)
+        if self.state is not CONTENT:
+            return head
+        self.framed_bytes = len(content)
+        self.content_ended()
+        return head + content
 
     def content(self, data: bytes) -> bytes:
         """The bytes to send for a piece of content: itself, counted, or the chunk that it makes.
@@ -125,7 +145,7 @@ class ResponseWriter(ResponseMachine):
         IllegalEvent where none is owed.
         """
         promised = self._promised_bytes
-        if self.state is not ResponseState.CONTENT or (
+        if self.state is not CONTENT or (
             promised is not None and self.framed_bytes + size > promised
         ):
             self.failed()
@@ -144,18 +164,8 @@ class ResponseWriter(ResponseMachine):
             )
         return b"0\r\n\r\n" if self.coded else b""
 
-    def _connection_line(self) -> bytes:
-        """The Connection field where it is needed, and the empty line."""
-        if not self.persists:
-            return b"Connection: close\r\n\r\n"
-        if self._head is not None and self._head.minor == 0:
-            return b"Connection: keep-alive\r\n\r\n"
-        return b"\r\n"
-
 
 def _check(status: int, size: int | None, method: str) -> None:
-    if not STATUS_MIN <= status <= STATUS_MAX:
-        raise ContentError(f"status {status} is not one of a final response")
     if size != 0 and status in WITHOUT_CONTENT:
         raise ContentError(f"a response with status {status} has no content")
     # RFC 9110 section 9.3.6: after it the connection would be a tunnel.
@@ -163,11 +173,13 @@ def _check(status: int, size: int | None, method: str) -> None:
         raise ContentError("CONNECT cannot be answered with success")
 
 
-def _lines_of(status: int, fields: Iterable[Field], server_name: str) -> tuple[bytes, bytes]:
-    """The lines of a head that do not depend on its message: those before the Date field's value,
-    with its name, and those after it. Where a handler sets Date itself, it is among the latter.
-    Raises ContentError.
+def _lines_of(status: int, fields: Iterable[Field], server_name: str) -> tuple[bytes, bytes, bool]:
+    """The lines of a head that do not depend on its message: the status line, and the fields; and
+    whether a Date field belongs between them, for no handler has set one itself. Raises
+    ContentError.
     """
+    if not STATUS_MIN <= status <= STATUS_MAX:
+        raise ContentError(f"status {status} is not one of a final response")
     lines = []
     names = set()
     for field in fields:
@@ -177,8 +189,7 @@ def _lines_of(status: int, fields: Iterable[Field], server_name: str) -> tuple[b
     if server_name and "server" not in names:
         lines.insert(0, f"Server: {server_name}\r\n")
     begin = _status_line(status).encode("ascii")
-    rest = "".join(lines).encode("latin-1")
-    return begin if "date" in names else begin + DATE_NAME, rest
+    return begin, "".join(lines).encode("latin-1"), "date" not in names
 
 
 # Applications answer with the same few heads, but for what they set in cookies and validators.

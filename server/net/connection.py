@@ -29,6 +29,9 @@ from statemachine._generated import (
 
 LOG = logging.getLogger("interlock.connection")
 
+BEGUN = frozenset({RequestState.HEAD, RequestState.CONTENT})
+PENDING = ResponseState.PENDING
+
 
 class Connection(ConnectionMachine):
     """One accepted connection. `subscription` is what a stream of events is a subscriber by.
@@ -96,11 +99,11 @@ class Connection(ConnectionMachine):
         return f"{self.serial}-{self.requests}"
 
     def request_began(self) -> bool:
-        return self.reader.state in (RequestState.HEAD, RequestState.CONTENT)
+        return self.reader.state in BEGUN
 
     def answer_began(self) -> bool:
         answer = self.answer
-        return answer is not None and answer.writer.state is not ResponseState.PENDING
+        return answer is not None and answer.writer.state is not PENDING
 
     def looks_whole(self) -> bool:
         """Whether an answer that is not would look whole to its peer, where the connection ended
@@ -152,7 +155,14 @@ class Connection(ConnectionMachine):
         outgoing, room = self.outgoing, turn_bytes_max
         while outgoing and room > 0:
             piece = outgoing[0]
-            sent = self._send_region(piece) if isinstance(piece, FileRegion) else self._send(piece)
+            if isinstance(piece, FileRegion):
+                sent = self._send_region(piece)
+            else:
+                sent = self.transport.send(piece)
+                if sent == len(piece):
+                    del outgoing[0]
+                elif sent:
+                    outgoing[0] = memoryview(piece)[sent:]
             if sent == 0:
                 return False
             room -= sent
@@ -162,6 +172,18 @@ class Connection(ConnectionMachine):
         if self.give_back is not None:
             self._give_back()
         return True
+
+    def send_more(self, turn_bytes_max: int, kept_bytes_max: int) -> bool:
+        """As many turns more as the peer takes whole, while what is left is too much to be kept.
+        True: nothing is left. Raises as `send` does.
+        """
+        while self.unsent_bytes() > kept_bytes_max:
+            before = self.progress
+            if self.send(turn_bytes_max):
+                return True
+            if self.progress - before < turn_bytes_max:
+                break
+        return False
 
     def unsent_bytes(self) -> int:
         """How many bytes wait in memory to be sent."""
@@ -181,14 +203,6 @@ class Connection(ConnectionMachine):
         give_back, self.give_back = self.give_back, None
         if give_back is not None:
             give_back()
-
-    def _send(self, piece: bytes | memoryview) -> int:
-        sent = self.transport.send(piece)
-        if sent == len(piece):
-            del self.outgoing[0]
-        elif sent:
-            self.outgoing[0] = memoryview(piece)[sent:]
-        return sent
 
     def _send_region(self, region: FileRegion) -> int:
         sent = self.transport.send_file(region.descriptor, region.offset, region.size)
@@ -232,12 +246,12 @@ def close_file(region: FileRegion) -> None:
 class Answer:
     """What has been promised to the peer: `writer` framed it, and holds us to it.
 
-    `size` is that of the content in bytes; of a stream, as far as it has been made.
+    `size` is that of the content in bytes; None: as far as it has been framed.
     """
 
     __slots__ = ("_size", "status", "writer")
 
-    def __init__(self, writer: ResponseWriter, *, status: int, size: int | None) -> None:
+    def __init__(self, writer: ResponseWriter, status: int, size: int | None) -> None:
         self.writer = writer
         self.status = status
         self._size = size

@@ -41,6 +41,9 @@ LOG = logging.getLogger("interlock.exchange")
 Handler = Callable[[Request], Response]
 T = TypeVar("T")
 
+REVOKED, CONTENT = JobState.REVOKED, ResponseState.CONTENT
+SERVING, LAME_DUCK = ServerState.SERVING, ServerState.LAME_DUCK
+
 GONE_SECONDS = 0.01
 """Whoever has waited for longer than this in the queue is looked at first, for it may have left.
 In a queue that moves, nobody pays for that look."""
@@ -70,7 +73,7 @@ class Desk:
         self._handler = handler
         self._returns = returns
         self._responder = rooms.responder
-        self._clock = rooms.clock
+        self._now = rooms.clock.monotonic
         self._poller = rooms.poller
         self._make_pipe = rooms.makers.pipe
         self._make_subscription = rooms.makers.subscription
@@ -91,12 +94,17 @@ class Desk:
     def serve(self, exchange: Exchange) -> None:
         """Answer the request of a connection that is EXCHANGING, and hand the connection back."""
         connection = exchange.connection
-        if self._has_left(connection):
+        connection.queued_at = queued_at = connection.deadline - self._queue_seconds
+        connection.taken_at = now = self._now()
+        if now - queued_at >= GONE_SECONDS and self._has_left(connection):
             return
         request = connection.take_request()
         try:
-            content = self._frame(exchange, self._answer(exchange, request))
-            if isinstance(content, Stream):
+            response = self._answer(exchange, request)
+            content = self._frame(exchange, response)
+            if isinstance(content, bytes):
+                self._send(exchange)
+            elif isinstance(content, Stream):
                 self._stream(exchange, content)
             elif isinstance(content, Events):
                 self._subscribe(connection, content)
@@ -112,10 +120,6 @@ class Desk:
 
     def _has_left(self, connection: Connection) -> bool:
         """Hand back a connection whose peer has gone while its request was queued."""
-        connection.queued_at = queued_at = connection.deadline - self._queue_seconds
-        connection.taken_at = now = self._clock.monotonic()
-        if now - queued_at < GONE_SECONDS:
-            return False
         try:
             ended = connection.transport.peek()
         except OSError:
@@ -130,19 +134,20 @@ class Desk:
     def _answer(self, exchange: Exchange, request: Request) -> Response:
         """Call the handler. Raises Revoked."""
         # As in `Exchange.lend`: written out, for this is done for each request.
-        exchange.lease.release()
+        lease = exchange.lease
+        lease.release()
         try:
             response = self._handler(request)
         except BaseException:  # SystemExit and the like end the exchange, never the worker
             LOG.exception("%s: the handler raised", exchange)
             response = Response(500)
         finally:
-            exchange.lease.acquire()
-        if exchange.state is JobState.REVOKED:
+            lease.acquire()
+        if exchange.state is REVOKED:
             if isinstance(response, Response):
                 discard(response)
             raise Revoked
-        exchange.connection.answered_at = self._clock.monotonic()
+        exchange.connection.answered_at = self._now()
         return response
 
     def _frame(self, exchange: Exchange, response: Response) -> Content:
@@ -170,7 +175,7 @@ class Desk:
             LOG.exception("request %s: the handler's answer is no response: %r", name, response)
         else:
             answer = connection.answer
-            owed = answer is not None and answer.writer.state is ResponseState.CONTENT
+            owed = answer is not None and answer.writer.state is CONTENT
             return response.content if owed else b""
         self._responder.frame_error(connection, 500, "The server made a mistake.")
         return b""
@@ -179,9 +184,9 @@ class Desk:
 
     def _send(self, exchange: Exchange) -> None:
         """All is decided: send what the kernel takes at once, and leave the rest to the reactor."""
-        connection = exchange.connection
-        try:
-            sent = self._send_now(connection)
+        connection, turn = exchange.connection, self._send_turn_bytes_max
+        try:  # as `_send_now` does, written out
+            sent = connection.send(turn) or connection.send_more(turn, self._relay_memory_bytes_max)
         except ContentError as error:
             LOG.error("request %s: the response was cut: %s", connection.request_id, error)
             self._end(connection, connection.response_broken)
@@ -197,19 +202,11 @@ class Desk:
                 self._relay_rest(exchange)
 
     def _send_now(self, connection: Connection) -> bool:
-        """Send what the peer takes at once: a turn, and as many more as it takes whole of what is
-        too much to be kept. True: that was all. Raises what `Connection.send` does.
+        """Send what the peer takes at once. True: that was all. Raises what `Connection.send`
+        does.
         """
         turn = self._send_turn_bytes_max
-        if connection.send(turn):
-            return True
-        while connection.unsent_bytes() > self._relay_memory_bytes_max:
-            before = connection.progress
-            if connection.send(turn):
-                return True
-            if connection.progress - before < turn:
-                break
-        return False
+        return connection.send(turn) or connection.send_more(turn, self._relay_memory_bytes_max)
 
     def _may_keep(self, connection: Connection) -> bool:
         """Whether what is not sent may wait in memory; then it has been taken from the reservoir.
@@ -285,21 +282,24 @@ class Desk:
     def _set_deadline(self, connection: Connection, seconds: float) -> None:
         # Before the arrow, for after it the reactor may look at once: it would find the deadline of
         # QUEUED, which a slow handler has outlasted, and close what has only just become its own.
-        connection.deadline = self._clock.monotonic() + seconds
+        connection.deadline = self._now() + seconds
         connection.progress = connection.progress_seen = 0
 
     def _finish(self, connection: Connection) -> None:
         """Every byte is with the kernel: hand the connection over by its state."""
-        self._responder.log(connection)
-        reader, descriptor = connection.reader, connection.transport.descriptor
-        if not connection.persists():
+        now = self._now()
+        self._responder.log(connection, now=now)
+        answer = connection.answer
+        if answer is None or not answer.writer.persists:
             self._set_deadline(connection, self._linger_seconds)
             connection.response_sent()
             self._returns.hand_back(connection)
             return
-        reader.renew()
-        pipelined = reader.has_leftover
-        self._set_deadline(connection, self._idle_seconds)
+        descriptor = connection.transport.descriptor
+        pipelined = connection.reader.renew()
+        # As `_set_deadline` does, and before the arrow for the same reason.
+        connection.deadline = now + self._idle_seconds
+        connection.progress = connection.progress_seen = 0
         # The state is the hand-over: after this arrow the connection is the reactor's, and nothing
         # of it is touched here any more. Arming its descriptor only makes the reactor look.
         connection.response_sent()
@@ -310,7 +310,8 @@ class Desk:
         # A drain that began while this response was promised to persist may have looked for parked
         # connections before this one was. It began before this line, then, and we see it; or it
         # begins after it, and sees the connection.
-        if self._lifecycle.state not in (ServerState.SERVING, ServerState.LAME_DUCK):
+        state = self._lifecycle.state
+        if state is not SERVING and state is not LAME_DUCK:
             self._returns.sweep()
 
 
@@ -361,7 +362,7 @@ class Exchange(Job):
         finally:
             if self.pipe is None:
                 self.lease.acquire()
-            if self.state is JobState.REVOKED:
+            if self.state is REVOKED:
                 raise Revoked
 
     def tell_reactor(self) -> None:
@@ -392,7 +393,7 @@ class Exchange(Job):
         if connection.job is not self:
             return
         # Of a job that was revoked, the reactor is the heir. Its worker may wake any time.
-        if exchanging and self.state is not JobState.REVOKED:
+        if exchanging and self.state is not REVOKED:
             connection.response_broken()
         # What is still QUEUED is shed by the reactor.
         self.desk.hand_back(connection)

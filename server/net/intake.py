@@ -98,8 +98,11 @@ class Intake:
 
     def take(self) -> bytes | BinaryIO:
         """The whole content; the intake is empty then. The caller closes the file."""
-        file, self._file = self._file, None
+        file = self._file
+        if file is None and not self._size:
+            return b""
         if file is not None:
+            self._file = None
             file.seek(0)
             return file
         pieces = self._forget_memory()

@@ -32,7 +32,7 @@ from server.net.crew import RESPAWNS_MAX, Census, Crew, report
 from server.net.sleepers import Sleepers
 from server.net.threads import SystemThreading, Threading
 from server.net.worker import NEVER_LENT, Job, Leading, Worker, tell_dropped
-from statemachine import Binder
+from statemachine import Binder, GuardRefused
 from statemachine._generated import JobState, PoolMachine, PoolState, WorkerState
 
 __all__ = ["Census", "Job", "Pool", "Worker"]
@@ -114,10 +114,11 @@ class Pool(PoolMachine):
         """
         job.pool = self
         with self.lock:
-            if not job.pool_accepts():
+            try:
+                job.accepted()
+            except GuardRefused:
                 job.refused()
                 return False
-            job.accepted()
             self.queue.append(job)
             # Woken under the lock, although outside it would do: a KeyboardInterrupt between the
             # two would leave a worker asleep that nobody knows of.

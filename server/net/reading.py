@@ -22,6 +22,8 @@ from statemachine._generated import (
     ServerState,
 )
 
+AWAITED = RequestState.AWAITED
+
 NEVER_RUN = frozenset({JobState.WITHDRAWN, JobState.RAISED, JobState.ABANDONED})
 """States of the job of a connection that is QUEUED, in which no worker will take it any more.
 
@@ -69,14 +71,23 @@ class Reading:
             connection.peer_failed()
             self._bury(connection)
             return
-        if data is None:
+        reader = connection.reader
+        if data:
+            head = reader.take_whole(data)
+            if head is not None:
+                connection.begin_request(self._deadlines.now)
+                connection.head = head
+                self._submit(connection)
+                return
+        elif data is None:
             self._arm(connection)
-        elif not data and self._is_handed_back(connection):
+            return
+        elif self._is_handed_back(connection):
             # The end is told again. Once it has been read, nothing more can be.
             self._poller.mute(connection.transport.descriptor)
-        else:
-            connection.reader.receive(data)
-            self.read_on(connection)
+            return
+        reader.receive(data)
+        self.read_on(connection)
 
     def _is_handed_back(self, connection: Connection) -> bool:
         """Whether a worker has parked it, and is about to hand back what came behind its request.
@@ -84,13 +95,13 @@ class Reading:
         Of what is not a request's beginning, the reader leaves one byte at most.
         """
         reader = connection.reader
-        return reader.state is RequestState.AWAITED and reader.buffered > 1
+        return reader.state is AWAITED and reader.buffered > 1
 
     def read_on(self, connection: Connection) -> None:
         """Parse what has been received, until it is a request or no more of it is there."""
         reader = connection.reader
         before = reader.state
-        if before is RequestState.AWAITED:
+        if before is AWAITED:
             connection.begin_request(self._deadlines.now)
         try:
             while True:

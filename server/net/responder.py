@@ -20,6 +20,8 @@ from statemachine._generated import ResponseState, ServerMachine, ServerState
 
 LOG = logging.getLogger("interlock.responder")
 
+PENDING, SERVING = ResponseState.PENDING, ServerState.SERVING
+
 JOINED_BYTES_MAX = 64 * 1024
 """Bytes up to this size are joined to those before them, so that one system call sends both."""
 
@@ -63,40 +65,50 @@ class Responder:
         Raises ContentError if the response cannot be framed, and whatever comes of an answer that
         is no Response; nothing has been promised then, and its file is closed.
         """
-        writer = self._writer_for(connection)
+        answer = connection.answer
+        if answer is not None and answer.writer.state is PENDING:
+            writer = answer.writer  # it has framed an interim response to this request
+        else:
+            writer = self._writer_type(connection.head)
+        content, date = response.content, self._dates.now()
+        persists = response.persists and self._lifecycle.state is SERVING
+        if type(content) is bytes and len(content) <= JOINED_BYTES_MAX:
+            message = writer.message_of(response, content, date=date, persists=persists)
+            connection.answer = Answer(writer, response.status, None)
+            connection.outgoing.append(message)
+            return
+        self._frame_more(connection, response, writer, date=date, persists=persists)
+
+    def _frame_more(
+        self,
+        connection: Connection,
+        response: Response,
+        writer: ResponseWriter,
+        *,
+        date: bytes,
+        persists: bool,
+    ) -> None:
+        """The same for content that is not sent with its head."""
         content = response.content
-        persists = response.persists and self._lifecycle.state is ServerState.SERVING
         if isinstance(content, Events):
             # Such a stream ends with its connection: then a client knows by itself to come back.
             persists = False
         try:
-            start = writer.head_of(response, date=self._dates.now(), persists=persists)
+            start = writer.head_of(response, date=date, persists=persists)
         except BaseException:
             discard(response)
             raise
         if writer.state is ResponseState.COMPLETE:
-            connection.answer = Answer(writer, status=response.status, size=0)
+            connection.answer = Answer(writer, response.status, 0)
             discard(response)
             connection.outgoing.append(start)
-            return
-        if isinstance(content, bytes) and len(content) <= JOINED_BYTES_MAX:
-            connection.answer = Answer(writer, status=response.status, size=len(content))
-            connection.outgoing.append(start + writer.content(content))
-            writer.end()
         elif isinstance(content, Stream | Events):
-            connection.answer = Answer(writer, status=response.status, size=None)
+            connection.answer = Answer(writer, response.status, None)
             connection.outgoing.append(start)
         else:
             size = len(content) if isinstance(content, bytes) else content.size
-            connection.answer = Answer(writer, status=response.status, size=size)
+            connection.answer = Answer(writer, response.status, size)
             connection.outgoing.extend(_in_line(start, content, writer))
-
-    def _writer_for(self, connection: Connection) -> ResponseWriter:
-        """The writer that has framed an interim response to this request, or a new one."""
-        answer = connection.answer
-        if answer is not None and answer.writer.state is ResponseState.PENDING:
-            return answer.writer
-        return self._writer_type(connection.head)
 
     def frame_error(
         self,
@@ -116,25 +128,24 @@ class Responder:
         """100 (Continue), for a client that waits for it before it sends its content."""
         assert connection.head is not None
         writer = self._writer_type(connection.head)
-        connection.answer = Answer(writer, status=100, size=0)
+        connection.answer = Answer(writer, 100, 0)
         return writer.interim()
 
-    def log(self, connection: Connection, *, cut: bool = False) -> None:
+    def log(self, connection: Connection, *, cut: bool = False, now: float | None = None) -> None:
         """Meter the answer that has just ended, well or not, and write its line of the access log.
 
-        An interim response is no answer, and has no line.
+        An interim response is no answer, and has no line. `now` is the present moment of the
+        monotonic clock, where the caller knows it.
         """
         log, meter, answer = self._access_log, self._meter, connection.answer
-        if answer is None or answer.writer.state is ResponseState.PENDING:
+        if (log is None and meter is None) or answer is None or answer.writer.state is PENDING:
             return
-        if log is None and meter is None:
-            return
-        head = connection.head
-        now = self._clock.monotonic()
+        if now is None:
+            now = self._clock.monotonic()
+        head, taken_at, answered_at = connection.head, connection.taken_at, connection.answered_at
         seconds = now - connection.began
-        queued = connection.taken_at - connection.queued_at
-        answered_at = connection.answered_at
-        worked = NEVER if answered_at is NEVER else answered_at - connection.taken_at
+        queued = taken_at - connection.queued_at
+        worked = NEVER if answered_at is NEVER else answered_at - taken_at
         if meter is not None:
             method = OTHER if head is None else head.method
             meter.note(method, answer.status, seconds, queued, worked)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("interlock.pool")
 
 IDLE, QUARANTINED = WorkerState.IDLE, WorkerState.QUARANTINED
+SERVING = PoolState.SERVING
 
 
 class Lease(Protocol):
@@ -113,7 +114,7 @@ class Job(JobMachine):
 
     def pool_accepts(self) -> bool:
         pool = self.pool
-        return pool.state is PoolState.SERVING and len(pool.queue) < pool.queue_jobs_max
+        return pool.state is SERVING and len(pool.queue) < pool.queue_jobs_max
 
 
 class Worker(WorkerMachine):
@@ -209,8 +210,9 @@ class Worker(WorkerMachine):
                     job.raised()
                 self.finished()
                 if self.state is IDLE:
-                    stays = pool.queue and not self._retires_locked()
-                    return self._take_locked() if stays else None
+                    if not pool.queue or self._retires_locked():
+                        return None
+                    return self._take_locked()
                 # It was late, and a stand-in has its place.
                 pool.leave_locked(self)
                 return None
@@ -230,8 +232,10 @@ class Worker(WorkerMachine):
                     return None
                 leads = baton.leads_locked(self)
                 if pool.queue:
+                    if leads:
+                        baton.begin_locked()
                     return self._take_locked()
-                if pool.state is not PoolState.SERVING:
+                if pool.state is not SERVING:
                     self.dismissed()
                     pool.leave_locked(self)
                     return None
@@ -243,10 +247,7 @@ class Worker(WorkerMachine):
                 self.wake.acquire()
 
     def _take_locked(self) -> Job | None:
-        pool = self.pool
-        pool.sleepers.note_taken(self)
-        if pool.baton.holder is self:
-            pool.baton.begin_locked()
+        self.pool.sleepers.note_taken(self)
         self.took_job()
         job = self.job
         assert job is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from server.config import Config
@@ -73,6 +73,7 @@ class Outcome:
     ended: PeerEnded | None = None
     status: int | None = None
     message: str = ""
+    taken_whole: int = field(default=0, compare=False)
 
     def without_message(self) -> Outcome:
         return Outcome(self.requests, self.state, self.ended, self.status)
@@ -108,14 +109,23 @@ def read(
     bound: Bound | None = None,
     config: Config = SMALL,
     whole_head: WholeHead | None = None,
+    shortcut: bool = True,
 ) -> Outcome:
-    """Feed the pieces, then the peer's end, and tell what came of it."""
+    """Feed the pieces, then the peer's end, and tell what came of it.
+
+    The reader's `shortcut` is tried first for each piece, as the server does.
+    """
     reader = (bound or bound_to("sealed")).make_reader(config, whole_head)
     outcome = Outcome([], reader.state)
     try:
         for piece in pieces:
             if piece:
-                reader.receive(piece)
+                head = reader.take_whole(piece) if shortcut else None
+                if head is None:
+                    reader.receive(piece)
+                else:
+                    outcome.requests.append(Told(head))
+                    outcome.taken_whole += 1
                 pump(reader, outcome)
         reader.receive(b"")
         pump(reader, outcome)

@@ -6,6 +6,7 @@ tests/corpus/README.md says how a file and its expectation look.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -120,6 +121,24 @@ def test_byte_by_byte_makes_no_difference(case: Case, bound: Bound) -> None:
     assert (
         read(split_at(case.wire, range(1, len(case.wire))), bound=bound).without_message() == whole
     )
+
+
+def test_a_head_that_is_taken_whole_makes_no_difference(bound: Bound) -> None:
+    taken = 0
+    for case in BOTH:
+        ways = [case.wire], split_at(case.wire, requests_in(case.wire))
+        for pieces in ways:
+            outcome = read(pieces, bound=bound)
+            assert outcome == read(pieces, bound=bound, shortcut=False), case.name
+            taken += outcome.taken_whole
+    assert taken >= 60  # of the corpus; else nothing was compared
+
+
+def requests_in(wire: bytes) -> list[int]:
+    """Where empty lines end, so that what follows comes by itself, as a client's next request
+    does.
+    """
+    return [one.end() for one in re.finditer(rb"\r\n\r\n", wire)]
 
 
 def test_heads_that_are_kept_make_no_difference(bound: Bound) -> None:

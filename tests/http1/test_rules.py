@@ -17,10 +17,10 @@ from server.http1.fields import (
 )
 from server.http1.framing import CHUNKED, NO_BODY, FixedLength, framing_of
 from server.http1.head import check_request_line
-from server.http1.messages import Field, Fields
-from server.http1.persistence import asks_to_persist, persists
+from server.http1.messages import Field, Fields, Response
+from server.http1.persistence import asks_to_persist
 from server.http1.target import HOST_BYTES_MAX, host_of, is_host, target_of
-from tests.http1.talk import read, refusal
+from tests.http1.talk import bound_to, read, refusal
 from tests.http1.test_reader import requests
 
 # --- fields ---------------------------------------------------------------------------------
@@ -226,7 +226,14 @@ def test_persistence(values: list[str], minor: int, expected: bool) -> None:
 def test_a_connection_persists_if_all_agree() -> None:
     (asks,) = read([b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"]).requests
     (ends,) = read([b"GET / HTTP/1.0\r\n\r\n"]).requests
-    assert persists(asks.head, allowed=True)
-    assert not persists(asks.head, allowed=False)
-    assert not persists(ends.head, allowed=True)
-    assert not persists(None, allowed=True)
+    gladly, last = Response(204), Response(204, persists=False)
+    for head, response, allowed, expected in (
+        (asks.head, gladly, True, True),
+        (asks.head, gladly, False, False),
+        (asks.head, last, True, False),
+        (ends.head, gladly, True, False),
+        (None, gladly, True, False),
+    ):
+        writer = bound_to("sealed").writer(head)
+        writer.head_of(response, date=b"", persists=allowed)
+        assert writer.persists is expected

@@ -71,11 +71,9 @@ BUGS = (
         ("pool: 1 o d",),
         Patch(
             WORKER,
-            "                if pool.queue:\n                    return self._take_locked()\n"
-            "                if pool.state is not PoolState.SERVING:\n",
-            "                if pool.queue and pool.state is PoolState.SERVING:\n"
-            "                    return self._take_locked()\n"
-            "                if pool.state is not PoolState.SERVING:\n",
+            "                if pool.queue:\n                    if leads:\n",
+            "                if pool.queue and pool.state is SERVING:\n"
+            "                    if leads:\n",
         ),
     ),
     Bug(
@@ -115,9 +113,9 @@ BUGS = (
         ("pool: 1 oj",),
         Patch(
             WORKER,
-            "                if pool.queue:\n                    return self._take_locked()\n",
-            "                if pool.queue and pool.state is not PoolState.SERVING:\n"
-            "                    return self._take_locked()\n",
+            "                if pool.queue:\n                    if leads:\n",
+            "                if pool.queue and pool.state is not SERVING:\n"
+            "                    if leads:\n",
         ),
     ),
     Bug(

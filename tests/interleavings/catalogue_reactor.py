@@ -32,14 +32,14 @@ BUGS = (
         ("reactor: 1 hw / ht",),
         Patch(
             EXCHANGE,
-            "        self._set_deadline(connection, self._idle_seconds)\n",
+            "        connection.deadline = now + self._idle_seconds\n",
             "",
         ),
         Patch(
             EXCHANGE,
             "        connection.response_sent()\n        if pipelined:\n",
             "        connection.response_sent()\n"
-            "        self._set_deadline(connection, self._idle_seconds)\n        if pipelined:\n",
+            "        connection.deadline = now + self._idle_seconds\n        if pipelined:\n",
         ),
     ),
     Bug(
@@ -144,7 +144,7 @@ BUGS = (
         ("reactor: 1 h / sS", "reactor: 1 h / ssS"),
         Patch(
             EXCHANGE,
-            "        if exchange.state is JobState.REVOKED:\n            if isinstance",
+            "        if exchange.state is REVOKED:\n            if isinstance",
             "        if False:\n            if isinstance",
         ),
     ),
@@ -154,7 +154,7 @@ BUGS = (
         ("reactor: 1 h / ssS", "reactor: 1 hwgw / ssS"),
         Patch(
             EXCHANGE,
-            "        if exchanging and self.state is not JobState.REVOKED:\n",
+            "        if exchanging and self.state is not REVOKED:\n",
             "        if exchanging:\n",
         ),
     ),
@@ -181,8 +181,8 @@ BUGS = (
         ("reactor: 1 pw",),
         Patch(
             EXCHANGE,
-            "        pipelined = reader.has_leftover\n",
-            "        pipelined = False\n",
+            "        pipelined = connection.reader.renew()\n",
+            "        pipelined = connection.reader.renew() and False\n",
         ),
     ),
     Bug(

@@ -108,6 +108,8 @@ class Rig:
 
     def take(self, worker: Worker) -> Job:
         with self.pool.lock:
+            if worker.state is WorkerState.IDLE and self.baton.leads_locked(worker):
+                self.baton.begin_locked()  # as in `Worker._wait_for_job`
             job = worker._take_locked()
         assert job is not None
         return job

@@ -83,7 +83,7 @@ def connection(engine: Engine, transport: FakeTransport, reader: Any) -> Connect
 
 def promise(connection: Connection, size: int, *, claims: int | None = None) -> Writer:
     writer = Writer(size)
-    connection.answer = Answer(cast("Any", writer), status=200, size=claims)
+    connection.answer = Answer(cast("Any", writer), 200, claims)
     return writer
 
 

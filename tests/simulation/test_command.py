@@ -11,11 +11,11 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 import pytest
 
 from server.cli import main
-from server.net.connection import Connection
 from server.simulation import bearers
 from server.simulation.life import Life
 from server.simulation.plan import draw_plan
 from server.simulation.shrink import key_of
+from tests.simulation.test_planted import drop_a_byte
 
 
 def simulate(*arguments: str) -> int:
@@ -38,16 +38,7 @@ APP = f"{__name__}:application"
 @pytest.fixture
 def broken(monkeypatch: pytest.MonkeyPatch) -> None:
     """Content of connections that send more than fits goes missing by a byte."""
-
-    def send(self: Connection, piece: bytes | memoryview) -> int:
-        sent = self.transport.send(piece)
-        if sent == len(piece):
-            self.outgoing.pop(0)
-        elif sent:
-            self.outgoing[0] = memoryview(piece)[sent + 1 :]
-        return sent
-
-    monkeypatch.setattr(Connection, "_send", send)
+    drop_a_byte(monkeypatch)
 
 
 def test_many_lives_end_in_a_summary(capsys: pytest.CaptureFixture[str]) -> None:

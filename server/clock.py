@@ -77,16 +77,16 @@ class DateCache:
     put an older pair back; whoever reads it next sees that the second differs and writes it anew.
     """
 
-    __slots__ = ("_clock", "_known")
+    __slots__ = ("_known", "_wall")
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+        self._wall = clock.wall
         second = int(clock.wall())
         self._known = (second, imf_fixdate(second))
 
     def now(self) -> bytes:
         """The present second as an IMF-fixdate."""
-        second = int(self._clock.wall())
+        second = int(self._wall())
         known = self._known
         if known[0] != second:
             known = self._known = (second, imf_fixdate(second))

@@ -233,7 +233,7 @@ def _parts(busy: Iterable[Connection]) -> Iterable[Model]:
                 yield part
         answer = one.answer
         if answer is not None:
-            yield answer.writer
+            yield answer
 
 
 def _count(occupancy: Occupancy, models: Iterable[Model]) -> None:

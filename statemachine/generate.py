@@ -72,7 +72,7 @@ def _module(spec: MachineSpec, system: System) -> str:
         "from __future__ import annotations",
         "",
         "import enum",
-        "from typing import ClassVar",
+        "from typing import ClassVar, Final",
         "",
         "from statemachine.errors import Unbound",
         "from statemachine.model import Model, next_birth",
@@ -91,6 +91,10 @@ def _module(spec: MachineSpec, system: System) -> str:
         "    __hash__ = object.__hash__",
         "",
         "",
+        # Before Python 3.12 it costs as much as a call to look a member up.
+        f"_INITIAL: Final = {stem}State.{spec.initial}",
+        "",
+        "",
         f"class {stem}Machine(Model):",
         *_docstring(spec.means, 4),
         "",
@@ -101,7 +105,7 @@ def _module(spec: MachineSpec, system: System) -> str:
         "",
         "    def __init__(self) -> None:",
         "        self.birth = next_birth()",
-        f"        self.state = {stem}State.{spec.initial}",
+        "        self.state = _INITIAL",
     ]
     for event in spec.events:
         lines += _event(spec, event)

@@ -36,21 +36,33 @@ class ResponseWriter(ResponseMachine):
     """Frames the response to one request. `head` is that request's, None for one that could not be
     read.
 
-    `framed_bytes` counts the content so far, without its coding. `persists` says, once the final
+    `status` is the response's, 0 as long as there is none. `framed_bytes` counts the content so
+    far, without its coding; `told_bytes` is its size where somebody else will frame the rest of it,
+    out of a file. `persists` says, once the final
     head is framed, what that head told the peer about the connection; `coded`, whether the content
     is in the chunked coding. `server_name` is the Server field's value; empty leaves the field out.
     """
 
-    __slots__ = ("_head", "_promised_bytes", "_server_name", "coded", "framed_bytes", "persists")
+    __slots__ = (
+        "_head", "_promised_bytes", "_server_name", "coded", "framed_bytes", "persists", "status",
+        "told_bytes",
+    )  # fmt: skip
 
     def __init__(self, head: RequestHead | None, *, server_name: str = "interlock") -> None:
-        super().__init__()
+        ResponseMachine.__init__(self)
         self._head = head
         self._server_name = server_name
         self.coded = False
         self._promised_bytes: int | None = 0
         self.framed_bytes = 0
         self.persists = False
+        self.status = 0
+        self.told_bytes: int | None = None
+
+    @property
+    def size(self) -> int:
+        """The content's size in bytes, as the logs tell it."""
+        return self.framed_bytes if self.told_bytes is None else self.told_bytes
 
     def has_content(self) -> bool:
         return self._promised_bytes is None or self._promised_bytes > 0
@@ -75,6 +87,7 @@ class ResponseWriter(ResponseMachine):
             raise ContentError(f"status {status} is not an interim one that can be sent")
         if self._head is None or self._head.minor == 0:
             raise ContentError("an interim response is for HTTP/1.1 requests only")
+        self.status = status
         self.interim_framed()
         return _status_line(status).encode("ascii") + b"\r\n"
 
@@ -92,20 +105,15 @@ class ResponseWriter(ResponseMachine):
             _check(status, size, method)
         fields = response.fields
         try:
-            begin, rest, dated = _kept_lines(status, fields, self._server_name)
+            lines = _kept_lines(status, fields, self._server_name, date)
         except TypeError:  # not a tuple of tuples: it has no hash
-            begin, rest, dated = _lines_of(status, fields, self._server_name)
+            lines = _lines_of(status, fields, self._server_name, date)
         persists = persists and response.persists and head is not None and head.persists
-        framing = b""
         if size is None:
             self.coded = head is not None and head.minor > 0
             # HTTP/1.0 knows no codings: there the end of the connection is the end of the content.
             persists = persists and self.coded
-            if self.coded:
-                framing = b"Transfer-Encoding: chunked\r\n"
-        elif status not in WITHOUT_LENGTH:
-            framing = b"Content-Length: %d\r\n" % size
-        self.persists = persists
+        self.status, self.persists = status, persists
         self._promised_bytes = 0 if method == "HEAD" else size
         self.head_framed()
         if not persists:
@@ -114,9 +122,11 @@ class ResponseWriter(ResponseMachine):
             end = b"Connection: keep-alive\r\n\r\n"
         else:
             end = b"\r\n"
-        if dated:
-            return b"%bDate: %b\r\n%b%b%b" % (begin, date, rest, framing, end)
-        return begin + rest + framing + end
+        if size is None:
+            return lines + (b"Transfer-Encoding: chunked\r\n" if self.coded else b"") + end
+        if status in WITHOUT_LENGTH:
+            return lines + end
+        return b"%bContent-Length: %d\r\n%b" % (lines, size, end)
 
     def message_of(
         self, response: Response, content: bytes, *, date: bytes, persists: bool
@@ -173,10 +183,9 @@ def _check(status: int, size: int | None, method: str) -> None:
         raise ContentError("CONNECT cannot be answered with success")
 
 
-def _lines_of(status: int, fields: Iterable[Field], server_name: str) -> tuple[bytes, bytes, bool]:
-    """The lines of a head that do not depend on its message: the status line, and the fields; and
-    whether a Date field belongs between them, for no handler has set one itself. Raises
-    ContentError.
+def _lines_of(status: int, fields: Iterable[Field], server_name: str, date: bytes) -> bytes:
+    """The lines of a head that do not depend on its message. Where the handler has set Date itself,
+    that counts. Raises ContentError.
     """
     if not STATUS_MIN <= status <= STATUS_MAX:
         raise ContentError(f"status {status} is not one of a final response")
@@ -186,13 +195,16 @@ def _lines_of(status: int, fields: Iterable[Field], server_name: str) -> tuple[b
         names.add(lowered_response_name(field[0]))
         check_response_value(field)
         lines.append(f"{field[0]}: {field[1]}\r\n")
+    begin = _status_line(status)
+    if "date" not in names:
+        begin += f"Date: {date.decode('ascii')}\r\n"
     if server_name and "server" not in names:
-        lines.insert(0, f"Server: {server_name}\r\n")
-    begin = _status_line(status).encode("ascii")
-    return begin, "".join(lines).encode("latin-1"), "date" not in names
+        begin += f"Server: {server_name}\r\n"
+    return (begin + "".join(lines)).encode("latin-1")
 
 
-# Applications answer with the same few heads, but for what they set in cookies and validators.
+# Applications answer with the same few heads within a second, but for what they set in cookies and
+# validators.
 _kept_lines = lru_cache(maxsize=KEPT_HEADS_MAX)(_lines_of)
 
 

@@ -91,7 +91,7 @@ class Connection(ConnectionMachine):
         self.subscription: Subscription | None = None
         self.outgoing: list[bytes | memoryview | FileRegion] = []
         self.give_back: Callable[[], None] | None = None
-        self.answer: Answer | None = None
+        self.answer: ResponseWriter | None = None
 
     @property
     def request_id(self) -> str:
@@ -103,20 +103,20 @@ class Connection(ConnectionMachine):
 
     def answer_began(self) -> bool:
         answer = self.answer
-        return answer is not None and answer.writer.state is not PENDING
+        return answer is not None and answer.state is not PENDING
 
     def looks_whole(self) -> bool:
         """Whether an answer that is not would look whole to its peer, where the connection ended
         here as it does after one that is.
         """
         answer = self.answer
-        if answer is None or not answer.writer.ends_with_connection:
+        if answer is None or not answer.ends_with_connection:
             return False
-        is_made = answer.writer.state is ResponseState.COMPLETE
+        is_made = answer.state is ResponseState.COMPLETE
         return bool(self.outgoing) or self.pipe is not None or not is_made
 
     def persists(self) -> bool:
-        return self.answer is not None and self.answer.writer.persists
+        return self.answer is not None and self.answer.persists
 
     def begin_request(self, now: float) -> None:
         """Forget the request before: the next bytes are another one's, read at `now`."""
@@ -124,7 +124,6 @@ class Connection(ConnectionMachine):
         self.taken_at = self.answered_at = NEVER
         self.head = None
         self.job = None
-        self.content.drop()
 
     def rest(self) -> None:
         """Forget the request that was answered, while nothing has come of the next one: an idle
@@ -207,7 +206,7 @@ class Connection(ConnectionMachine):
     def _send_region(self, region: FileRegion) -> int:
         sent = self.transport.send_file(region.descriptor, region.offset, region.size)
         assert self.answer is not None
-        writer = self.answer.writer
+        writer = self.answer
         if sent is None:
             writer.failed()
             raise ContentError(f"the file ended {region.size} bytes before its response did")
@@ -241,21 +240,3 @@ def close_file(region: FileRegion) -> None:
         region.close()
     except Exception:
         LOG.exception("a response's file could not be closed")
-
-
-class Answer:
-    """What has been promised to the peer: `writer` framed it, and holds us to it.
-
-    `size` is that of the content in bytes; None: as far as it has been framed.
-    """
-
-    __slots__ = ("_size", "status", "writer")
-
-    def __init__(self, writer: ResponseWriter, status: int, size: int | None) -> None:
-        self.writer = writer
-        self.status = status
-        self._size = size
-
-    @property
-    def size(self) -> int:
-        return self.writer.framed_bytes if self._size is None else self._size

@@ -7,7 +7,7 @@ Threads: the reactor's alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from server.clock import Clock
@@ -119,7 +119,7 @@ class Deadlines:
         """It has ended: keep nothing of it."""
         self._timers.forget(one)
 
-    def due(self) -> Iterator[Timed]:
+    def due(self) -> Iterable[Timed]:
         """What has come due, once each. It may have come too early: watch it again then."""
         return self._timers.due(self.now)
 

@@ -155,6 +155,11 @@ class Delivering:
 
     # --- the reactor's turns ----------------------------------------------------------------
 
+    @property
+    def rests(self) -> bool:
+        """Whether nobody subscribes to anything, or did a moment ago: then `turn` does nothing."""
+        return not (self._subscribers or self._round or self._unfinished or self._hub.has_news)
+
     def turn(self) -> None:
         """Give some of those who have news their turn, unless it is time to rest."""
         if self._deadlines.now < self._rest_until or not self._has_round():
@@ -230,7 +235,7 @@ class Delivering:
     def _feed(self, connection: Connection) -> None:
         """Send what the subscriber has not had yet; nothing is in line. Raises OSError."""
         assert connection.answer is not None
-        subscription, writer = _subscription_of(connection), connection.answer.writer
+        subscription, writer = _subscription_of(connection), connection.answer
         room, send = self._turn_bytes_max, connection.transport.send
         while room > 0:
             parcel = self._hub.next_for(subscription, coded=writer.coded)
@@ -277,7 +282,7 @@ class Delivering:
         assert connection.answer is not None
         index, rest = parcel.after(sent)
         begun = parcel.events[: index + 1]
-        connection.answer.writer.count(sum(event.size for event in begun))
+        connection.answer.count(sum(event.size for event in begun))
         _subscription_of(connection).move(begun[-1].number)
         connection.outgoing.append(rest)
         self._await_room(connection)
@@ -285,7 +290,7 @@ class Delivering:
     def _put(self, connection: Connection, event: Event) -> None:
         """Put lines of our own in line."""
         assert connection.answer is not None
-        writer, outgoing = connection.answer.writer, connection.outgoing
+        writer, outgoing = connection.answer, connection.outgoing
         data = event.data if writer.coded else event.block
         if outgoing and isinstance(outgoing[-1], bytes):
             outgoing[-1] += data
@@ -362,7 +367,7 @@ class Delivering:
         subscription = _subscription_of(connection)
         subscription.ended()
         self._release(subscription)
-        last = connection.answer.writer.end()
+        last = connection.answer.end()
         if last:
             connection.outgoing.append(last)
         try:

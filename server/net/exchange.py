@@ -101,10 +101,11 @@ class Desk:
         request = connection.take_request()
         try:
             response = self._answer(exchange, request)
-            content = self._frame(exchange, response)
-            if isinstance(content, bytes):
-                self._send(exchange)
-            elif isinstance(content, Stream):
+            if type(response) is Response and type(response.content) is bytes:
+                content = self._frame_made(connection, response)
+            else:
+                content = self._frame(exchange, response)
+            if isinstance(content, Stream):
                 self._stream(exchange, content)
             elif isinstance(content, Events):
                 self._subscribe(connection, content)
@@ -175,7 +176,7 @@ class Desk:
             LOG.exception("request %s: the handler's answer is no response: %r", name, response)
         else:
             answer = connection.answer
-            owed = answer is not None and answer.writer.state is CONTENT
+            owed = answer is not None and answer.state is CONTENT
             return response.content if owed else b""
         self._responder.frame_error(connection, 500, "The server made a mistake.")
         return b""
@@ -290,7 +291,7 @@ class Desk:
         now = self._now()
         self._responder.log(connection, now=now)
         answer = connection.answer
-        if answer is None or not answer.writer.persists:
+        if answer is None or not answer.persists:
             self._set_deadline(connection, self._linger_seconds)
             connection.response_sent()
             self._returns.hand_back(connection)
@@ -326,7 +327,7 @@ class Exchange(Job):
     __slots__ = ("_head", "_number", "connection", "desk", "lease", "pipe")
 
     def __init__(self, connection: Connection, desk: Desk) -> None:
-        super().__init__()
+        Job.__init__(self)
         self.connection = connection
         self.desk = desk
         self.pipe: Pipe | None = None

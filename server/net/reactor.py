@@ -27,6 +27,7 @@ from server.net.reading import Reading
 from server.net.rooms import Rooms
 from server.net.sending import Sending
 from server.net.sleepers import ROUSE_SECONDS
+from server.net.timers import Timed
 from statemachine._generated import ConnectionState, JobState, ListenerState, RequestState
 
 LOG = logging.getLogger("interlock.reactor")
@@ -68,12 +69,8 @@ class Reactor:
         self._returned: deque[Connection] = deque()
         self._asked: deque[Callable[[], None]] = deque()
         self._deadlines = deadlines = Deadlines(rooms.clock, rooms.patience)
-        sending = Sending(
-            rooms,
-            deadlines=deadlines,
-            bury=self._bury,
-            hand_back=self.hand_back,
-        )
+        hand_back = self.hand_back
+        sending = Sending(rooms, deadlines=deadlines, bury=self._bury, hand_back=hand_back)
         reading = Reading(rooms, deadlines=deadlines, sending=sending, bury=self._bury)
         self._delivering = delivering = Delivering(
             rooms, deadlines=deadlines, sending=sending, bury=self._bury, take=self._take_step
@@ -157,11 +154,12 @@ class Reactor:
     def turn(self, ready: list[int]) -> None:
         """Do all that there is to do."""
         self._deadlines.tick()
+        connection_of, take, read = self.connections.get, self._take_step, self._read
         for descriptor in ready:
-            connection = self.connections.get(descriptor)
+            connection = connection_of(descriptor)
             if connection is not None:
                 if connection.state is PARKED:
-                    self._take_step(self._read, connection)
+                    take(read, connection)
                 else:
                     self._look(connection)
             elif descriptor == self._listener.descriptor:
@@ -172,22 +170,19 @@ class Reactor:
             self._take(self._on_return, self._returned.popleft())
         while self._asked:
             self._asked.popleft()()
-        self._delivering.turn()
+        if not self._delivering.rests:
+            self._delivering.turn()
         for timed in self._deadlines.due():
-            if isinstance(timed, Connection):
-                self._check_deadline(timed)
-            elif isinstance(timed, Subscription):
-                self._delivering.check(timed)
-            else:
-                self._look_at_listener()
+            self._check(timed)
 
     def _seconds_to_wait(self) -> float | None:
         if self._returned or self._asked:
             return 0.0
         seconds = self._deadlines.seconds_to_next()
-        news = self._delivering.seconds_to_wait()
-        if news is not None:
-            seconds = news if seconds is None else min(seconds, news)
+        if not self._delivering.rests:
+            news = self._delivering.seconds_to_wait()
+            if news is not None:
+                seconds = news if seconds is None else min(seconds, news)
         if self._pool.strained:
             return ROUSE_SECONDS if seconds is None else min(seconds, ROUSE_SECONDS)
         return seconds
@@ -274,6 +269,14 @@ class Reactor:
             self._deadlines.watch(self._listener)
 
     # --- deadlines and the end --------------------------------------------------------------
+
+    def _check(self, timed: Timed) -> None:
+        if isinstance(timed, Connection):
+            self._check_deadline(timed)
+        elif isinstance(timed, Subscription):
+            self._delivering.check(timed)
+        else:
+            self._look_at_listener()
 
     def _check_deadline(self, connection: Connection) -> None:
         # The state is read once, and before the deadline, which its owner wrote before the state. A

@@ -187,6 +187,7 @@ class Reading:
             self._bury(connection)
             return
         connection.shed()
+        connection.content.drop()
         assert connection.head is not None
         self._responder.frame_error(
             connection,

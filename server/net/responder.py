@@ -13,7 +13,7 @@ from server.clock import Clock, DateCache
 from server.http1.messages import Events, FileRegion, Parts, Response, Stream, pieces_of
 from server.http1.writer import ResponseWriter
 from server.net.access_log import AccessLog
-from server.net.connection import Answer, Connection, close_file
+from server.net.connection import Connection, close_file
 from server.net.log_entry import CUT, Entry
 from server.net.meter import NEVER, OTHER, Meter
 from statemachine._generated import ResponseState, ServerMachine, ServerState
@@ -65,16 +65,15 @@ class Responder:
         Raises ContentError if the response cannot be framed, and whatever comes of an answer that
         is no Response; nothing has been promised then, and its file is closed.
         """
-        answer = connection.answer
-        if answer is not None and answer.writer.state is PENDING:
-            writer = answer.writer  # it has framed an interim response to this request
-        else:
+        writer = connection.answer
+        if writer is None or writer.state is not PENDING:
             writer = self._writer_type(connection.head)
+        # Else it has framed an interim response to this request.
         content, date = response.content, self._dates.now()
         persists = response.persists and self._lifecycle.state is SERVING
         if type(content) is bytes and len(content) <= JOINED_BYTES_MAX:
             message = writer.message_of(response, content, date=date, persists=persists)
-            connection.answer = Answer(writer, response.status, None)
+            connection.answer = writer
             connection.outgoing.append(message)
             return
         self._frame_more(connection, response, writer, date=date, persists=persists)
@@ -98,16 +97,14 @@ class Responder:
         except BaseException:
             discard(response)
             raise
+        connection.answer = writer
         if writer.state is ResponseState.COMPLETE:
-            connection.answer = Answer(writer, response.status, 0)
             discard(response)
             connection.outgoing.append(start)
         elif isinstance(content, Stream | Events):
-            connection.answer = Answer(writer, response.status, None)
             connection.outgoing.append(start)
         else:
-            size = len(content) if isinstance(content, bytes) else content.size
-            connection.answer = Answer(writer, response.status, size)
+            writer.told_bytes = len(content) if isinstance(content, bytes) else content.size
             connection.outgoing.extend(_in_line(start, content, writer))
 
     def frame_error(
@@ -127,8 +124,7 @@ class Responder:
     def interim(self, connection: Connection) -> bytes:
         """100 (Continue), for a client that waits for it before it sends its content."""
         assert connection.head is not None
-        writer = self._writer_type(connection.head)
-        connection.answer = Answer(writer, 100, 0)
+        connection.answer = writer = self._writer_type(connection.head)
         return writer.interim()
 
     def log(self, connection: Connection, *, cut: bool = False, now: float | None = None) -> None:
@@ -138,7 +134,7 @@ class Responder:
         monotonic clock, where the caller knows it.
         """
         log, meter, answer = self._access_log, self._meter, connection.answer
-        if (log is None and meter is None) or answer is None or answer.writer.state is PENDING:
+        if (log is None and meter is None) or answer is None or answer.state is PENDING:
             return
         if now is None:
             now = self._clock.monotonic()

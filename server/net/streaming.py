@@ -81,7 +81,7 @@ class Outlet:
         exchange = self._exchange
         answer, name = exchange.connection.answer, exchange.connection.request_id
         assert answer is not None
-        writer, advance = answer.writer, pieces.__next__
+        writer, advance = answer, pieces.__next__
         try:
             while True:
                 try:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 TICK_SECONDS = 0.05
@@ -60,11 +60,15 @@ class Timers:
             del self._buckets[one.tick][one]
             one.tick = NOT_WATCHED
 
-    def due(self, now: float) -> Iterator[Timed]:
+    def due(self, now: float) -> Iterable[Timed]:
         """Take out, one by one, the objects whose time has come.
 
         Meanwhile any may be forgotten, and watched until a time after `now`.
         """
+        nothing = not self._ticks or self._ticks[0] * TICK_SECONDS > now
+        return () if nothing else self._take_due(now)
+
+    def _take_due(self, now: float) -> Iterator[Timed]:
         while self._ticks and self._ticks[0] * TICK_SECONDS <= now:
             tick = heapq.heappop(self._ticks)
             bucket = self._buckets[tick]

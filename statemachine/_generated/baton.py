@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from statemachine.errors import Unbound
 from statemachine.model import Model, next_birth
@@ -30,6 +30,9 @@ class BatonState(enum.Enum):
     __hash__ = object.__hash__
 
 
+_INITIAL: Final = BatonState.KEPT
+
+
 class BatonMachine(Model):
     """The reactor's role: whose thread polls, and fires what is the reactor's to fire."""
 
@@ -40,7 +43,7 @@ class BatonMachine(Model):
 
     def __init__(self) -> None:
         self.birth = next_birth()
-        self.state = BatonState.KEPT
+        self.state = _INITIAL
 
     def lent(self) -> None:
         """B1: KEPT → LENT."""

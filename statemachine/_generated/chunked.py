@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from statemachine.errors import Unbound
 from statemachine.model import Model, next_birth
@@ -33,6 +33,9 @@ class ChunkedState(enum.Enum):
     __hash__ = object.__hash__
 
 
+_INITIAL: Final = ChunkedState.SIZE
+
+
 class ChunkedMachine(Model):
     """Content in the chunked transfer coding, on its way in."""
 
@@ -43,7 +46,7 @@ class ChunkedMachine(Model):
 
     def __init__(self) -> None:
         self.birth = next_birth()
-        self.state = ChunkedState.SIZE
+        self.state = _INITIAL
 
     def size_read(self) -> None:
         """K1: SIZE → DATA when chunk_has_data.

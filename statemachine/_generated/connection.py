@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from statemachine.errors import Unbound
 from statemachine.model import Model, next_birth
@@ -44,6 +44,9 @@ class ConnectionState(enum.Enum):
     __hash__ = object.__hash__
 
 
+_INITIAL: Final = ConnectionState.PARKED
+
+
 class ConnectionMachine(Model):
     """One accepted connection, from accept to close."""
 
@@ -54,7 +57,7 @@ class ConnectionMachine(Model):
 
     def __init__(self) -> None:
         self.birth = next_birth()
-        self.state = ConnectionState.PARKED
+        self.state = _INITIAL
 
     def request_received(self) -> None:
         """C1: PARKED → QUEUED."""

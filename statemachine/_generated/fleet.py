@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from statemachine.errors import Unbound
 from statemachine.model import Model, next_birth
@@ -45,6 +45,9 @@ class FleetState(enum.Enum):
     __hash__ = object.__hash__
 
 
+_INITIAL: Final = FleetState.STARTING
+
+
 class FleetMachine(Model):
     """The parent of all processes that serve."""
 
@@ -55,7 +58,7 @@ class FleetMachine(Model):
 
     def __init__(self) -> None:
         self.birth = next_birth()
-        self.state = FleetState.STARTING
+        self.state = _INITIAL
 
     def all_ready(self) -> None:
         """F1: STARTING → SERVING when all_are_current.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from statemachine.errors import Unbound
 from statemachine.model import Model, next_birth
@@ -42,6 +42,9 @@ class JobState(enum.Enum):
     __hash__ = object.__hash__
 
 
+_INITIAL: Final = JobState.NEW
+
+
 class JobMachine(Model):
     """One piece of work on its way through the pool."""
 
@@ -52,7 +55,7 @@ class JobMachine(Model):
 
     def __init__(self) -> None:
         self.birth = next_birth()
-        self.state = JobState.NEW
+        self.state = _INITIAL
 
     def accepted(self) -> None:
         """J1: NEW → QUEUED when pool_accepts."""

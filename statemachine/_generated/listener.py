@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from statemachine.errors import Unbound
 from statemachine.model import Model, next_birth
@@ -32,6 +32,9 @@ class ListenerState(enum.Enum):
     __hash__ = object.__hash__
 
 
+_INITIAL: Final = ListenerState.BOUND
+
+
 class ListenerMachine(Model):
     """The listening socket, and whether newcomers are let in."""
 
@@ -42,7 +45,7 @@ class ListenerMachine(Model):
 
     def __init__(self) -> None:
         self.birth = next_birth()
-        self.state = ListenerState.BOUND
+        self.state = _INITIAL
 
     def opened(self) -> None:
         """L1: BOUND → ACCEPTING."""

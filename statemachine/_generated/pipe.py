@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from statemachine.errors import Unbound
 from statemachine.model import Model, next_birth
@@ -27,6 +27,9 @@ class PipeState(enum.Enum):
     __hash__ = object.__hash__
 
 
+_INITIAL: Final = PipeState.OPEN
+
+
 class PipeMachine(Model):
     """Content between the worker that makes it and the reactor that sends it."""
 
@@ -37,7 +40,7 @@ class PipeMachine(Model):
 
     def __init__(self) -> None:
         self.birth = next_birth()
-        self.state = PipeState.OPEN
+        self.state = _INITIAL
 
     def ended(self) -> None:
         """E1: OPEN → ENDED."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from statemachine.errors import Unbound
 from statemachine.model import Model, next_birth
@@ -27,6 +27,9 @@ class PoolState(enum.Enum):
     __hash__ = object.__hash__
 
 
+_INITIAL: Final = PoolState.SERVING
+
+
 class PoolMachine(Model):
     """The thread pool's own phase: what `submit` may promise."""
 
@@ -37,7 +40,7 @@ class PoolMachine(Model):
 
     def __init__(self) -> None:
         self.birth = next_birth()
-        self.state = PoolState.SERVING
+        self.state = _INITIAL
 
     def drain_began(self) -> None:
         """P1: SERVING → DRAINING.

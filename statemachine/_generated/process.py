@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from statemachine.errors import Unbound
 from statemachine.model import Model, next_birth
@@ -51,6 +51,9 @@ class ProcessState(enum.Enum):
     __hash__ = object.__hash__
 
 
+_INITIAL: Final = ProcessState.PLANNED
+
+
 class ProcessMachine(Model):
     """One child that serves, as its parent sees it."""
 
@@ -61,7 +64,7 @@ class ProcessMachine(Model):
 
     def __init__(self) -> None:
         self.birth = next_birth()
-        self.state = ProcessState.PLANNED
+        self.state = _INITIAL
 
     def spawned(self) -> None:
         """M1: PLANNED → STARTING."""

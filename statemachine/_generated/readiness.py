@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from statemachine.errors import Unbound
 from statemachine.model import Model, next_birth
@@ -27,6 +27,9 @@ class ReadinessState(enum.Enum):
     __hash__ = object.__hash__
 
 
+_INITIAL: Final = ReadinessState.UNREADY
+
+
 class ReadinessMachine(Model):
     """Whether the server asks for more work."""
 
@@ -37,7 +40,7 @@ class ReadinessMachine(Model):
 
     def __init__(self) -> None:
         self.birth = next_birth()
-        self.state = ReadinessState.UNREADY
+        self.state = _INITIAL
 
     def opened(self) -> None:
         """H1: UNREADY → READY."""

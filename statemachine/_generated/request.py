@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from statemachine.errors import Unbound
 from statemachine.model import Model, next_birth
@@ -36,6 +36,9 @@ class RequestState(enum.Enum):
     __hash__ = object.__hash__
 
 
+_INITIAL: Final = RequestState.AWAITED
+
+
 class RequestMachine(Model):
     """One request message on its way in (RFC 9112 section 2)."""
 
@@ -46,7 +49,7 @@ class RequestMachine(Model):
 
     def __init__(self) -> None:
         self.birth = next_birth()
-        self.state = RequestState.AWAITED
+        self.state = _INITIAL
 
     def began(self) -> None:
         """R1: AWAITED → HEAD."""

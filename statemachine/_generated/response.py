@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from statemachine.errors import Unbound
 from statemachine.model import Model, next_birth
@@ -27,6 +27,9 @@ class ResponseState(enum.Enum):
     __hash__ = object.__hash__
 
 
+_INITIAL: Final = ResponseState.PENDING
+
+
 class ResponseMachine(Model):
     """One response message on its way out (RFC 9112 section 6)."""
 
@@ -37,7 +40,7 @@ class ResponseMachine(Model):
 
     def __init__(self) -> None:
         self.birth = next_birth()
-        self.state = ResponseState.PENDING
+        self.state = _INITIAL
 
     def interim_framed(self) -> None:
         """A1: PENDING → PENDING."""

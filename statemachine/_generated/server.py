@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from statemachine.errors import Unbound
 from statemachine.model import Model, next_birth
@@ -42,6 +42,9 @@ class ServerState(enum.Enum):
     __hash__ = object.__hash__
 
 
+_INITIAL: Final = ServerState.STARTING
+
+
 class ServerMachine(Model):
     """The life of the whole process, as its supervisor sees it."""
 
@@ -52,7 +55,7 @@ class ServerMachine(Model):
 
     def __init__(self) -> None:
         self.birth = next_birth()
-        self.state = ServerState.STARTING
+        self.state = _INITIAL
 
     def started(self) -> None:
         """S1: STARTING → SERVING."""

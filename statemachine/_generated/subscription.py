@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from statemachine.errors import Unbound
 from statemachine.model import Model, next_birth
@@ -30,6 +30,9 @@ class SubscriptionState(enum.Enum):
     __hash__ = object.__hash__
 
 
+_INITIAL: Final = SubscriptionState.CURRENT
+
+
 class SubscriptionMachine(Model):
     """One stream's place in the channels that it listens to."""
 
@@ -40,7 +43,7 @@ class SubscriptionMachine(Model):
 
     def __init__(self) -> None:
         self.birth = next_birth()
-        self.state = SubscriptionState.CURRENT
+        self.state = _INITIAL
 
     def silence_lasted(self) -> None:
         """U1: CURRENT → CURRENT."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from statemachine.errors import Unbound
 from statemachine.model import Model, next_birth
@@ -37,6 +37,9 @@ class WorkerState(enum.Enum):
     __hash__ = object.__hash__
 
 
+_INITIAL: Final = WorkerState.STARTING
+
+
 class WorkerMachine(Model):
     """One thread of the pool, and whether it owns a job."""
 
@@ -47,7 +50,7 @@ class WorkerMachine(Model):
 
     def __init__(self) -> None:
         self.birth = next_birth()
-        self.state = WorkerState.STARTING
+        self.state = _INITIAL
 
     def started(self) -> None:
         """W1: STARTING → IDLE."""

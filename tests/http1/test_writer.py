@@ -48,6 +48,11 @@ def framed(writer: ResponseWriter, response: Response, *, persists: bool = True)
     return wire
 
 
+def at_once(writer: ResponseWriter, response: Response, *, persists: bool = True) -> bytes:
+    assert isinstance(response.content, bytes)
+    return writer.message_of(response, response.content, date=DATE, persists=persists)
+
+
 def parsed(wire: bytes, method: str = "GET") -> tuple[http.client.HTTPResponse, bytes]:
     response = http.client.HTTPResponse(OneResponse(wire), method=method)  # type: ignore[arg-type]
     response.begin()
@@ -95,6 +100,11 @@ def test_any_response_reads_back(
     head = request(f"{method} / HTTP/1.{minor}", *lines, *(["Connection: close"] if ends else []))
     writer = bound_to("stock" if engine == "stock" else "sealed").writer(head)
     wire = framed(writer, Response(status, tuple(fields), content))
+    again = bound_to("stock" if engine == "stock" else "sealed").writer(head)
+    assert at_once(again, Response(status, tuple(fields), content)) == wire
+    for one in writer, again:
+        assert one.state is ResponseState.COMPLETE
+        assert (one.status, one.size) == (status, 0 if method == "HEAD" else len(content))
     response, came = parsed(wire, method)
     known = {one.value: one.phrase for one in HTTPStatus}
     assert (response.status, response.reason) == (status, known.get(status, ""))
@@ -254,6 +264,16 @@ def test_what_is_no_interim_response(status: int, bound: Bound) -> None:
     for head in (None, request("GET / HTTP/1.0")):
         with pytest.raises(ContentError, match=r"HTTP/1\.1"):
             bound.writer(head).interim()
+
+
+def test_the_size_is_what_was_said_or_else_what_has_been_framed(bound: Bound) -> None:
+    writer = bound.writer(request())
+    assert (writer.status, writer.size) == (0, 0)
+    writer.head_of(Response(203, (), b"hello"), date=DATE, persists=True)
+    writer.count(3)
+    assert (writer.status, writer.size) == (203, 3)
+    writer.told_bytes = 5
+    assert writer.size == 5
 
 
 def test_a_file_is_counted_piece_by_piece(bound: Bound) -> None:

@@ -228,9 +228,16 @@ def test_who_is_queued_when_the_pool_breaks_is_told(open_scene: Open) -> None:
     house.settle()
     assert house.pool.state is PoolState.BROKEN
     assert peer.statuses() == [503]
-    later = scene.asking("/plain/2")
+    later = scene.peer()
+    later.ask("POST", "/plain/2", content=b"content")
+    later.deliver()
     house.settle()
     assert later.statuses() == [503]
+    assert house.reservoir.memory.held_bytes == 0, "nobody reads the content of what was shed"
+    later.ask("GET", "/plain/3")
+    later.deliver()
+    house.settle()
+    assert later.statuses() == [503, 503]
     house.diary.lines.clear()
     scene.end()
 

@@ -10,7 +10,7 @@ import pytest
 
 from server.errors import ContentError
 from server.http1.messages import FileRegion
-from server.net.connection import Answer, Connection, close_file
+from server.net.connection import Connection, close_file
 from server.server import sound_system
 from statemachine import Binder, Engine
 from statemachine._generated import ConnectionState, RequestState, ResponseState
@@ -81,9 +81,9 @@ def connection(engine: Engine, transport: FakeTransport, reader: Any) -> Connect
     return kind(transport, reader, cast("Any", Content()))
 
 
-def promise(connection: Connection, size: int, *, claims: int | None = None) -> Writer:
+def promise(connection: Connection, size: int) -> Writer:
     writer = Writer(size)
-    connection.answer = Answer(cast("Any", writer), 200, claims)
+    connection.answer = cast("Any", writer)
     return writer
 
 
@@ -103,7 +103,6 @@ def test_a_request_forgets_the_one_before(connection: Connection) -> None:
     connection.begin_request(5.5)
     assert connection.began == 5.5
     assert (connection.job, connection.head) == (None, None)
-    assert cast("Any", connection.content).drops == 1
 
 
 def test_requests_are_numbered(connection: Connection, transport: FakeTransport) -> None:
@@ -264,12 +263,3 @@ def test_an_answer_has_begun_with_its_head(
     assert connection.persists()
     writer.persists = False
     assert not connection.persists()
-
-
-def test_an_answer_s_size_is_what_was_said_or_has_been_made(connection: Connection) -> None:
-    promise(connection, 4, claims=0)
-    assert connection.answer is not None
-    assert connection.answer.size == 0
-    writer = promise(connection, 4)
-    writer.count(3)
-    assert connection.answer.size == 3

@@ -64,7 +64,7 @@ class Room:
 
     def state(self) -> ResponseState:
         assert self.connection.answer is not None
-        return self.connection.answer.writer.state
+        return self.connection.answer.state
 
     def content(self) -> bytes:
         return bytes(self.transport.received).partition(b"\r\n\r\n")[2]

@@ -61,8 +61,7 @@ class Play:
         self.connection = kind(self.transport, cast("Any", self.reader), cast("Any", content))
         self.connection.state = state
         self.connection.deadline = math.inf
-        writer = SimpleNamespace(persists=persists)
-        self.connection.answer = cast("Any", SimpleNamespace(writer=writer))
+        self.connection.answer = cast("Any", SimpleNamespace(persists=persists))
         rooms = SimpleNamespace(
             config=SimpleNamespace(receive_bytes_max=4, send_turn_bytes_max=TURN),
             poller=SimpleNamespace(

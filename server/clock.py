@@ -86,8 +86,10 @@ class DateCache:
 
     def now(self) -> bytes:
         """The present second as an IMF-fixdate."""
-        second = int(self._wall())
-        known = self._known
-        if known[0] != second:
-            known = self._known = (second, imf_fixdate(second))
-        return known[1]
+        now = self._wall()
+        second, text = self._known
+        if not 0.0 <= now - second < 1.0:
+            second = int(now // 1)
+            text = imf_fixdate(second)
+            self._known = (second, text)
+        return text

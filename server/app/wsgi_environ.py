@@ -17,7 +17,7 @@ from wsgiref.types import WSGIEnvironment
 
 from server.app.event_streams import EventSource
 from server.app.wsgi_files import FileWrapper
-from server.http1.messages import Field, Request, RequestHead
+from server.http1.messages import Field, Fields, Request, RequestHead
 
 LOG = logging.getLogger("interlock.app")
 
@@ -91,8 +91,8 @@ _Known = tuple[tuple[str, int], WSGIEnvironment]
 class Environs:
     """Makes the environs of one application's requests: `base`, and what the request says.
 
-    What the head says is made once for all requests that share it. Threads: any; two that make it
-    at once make the same.
+    What the head and its fields say is made once for all requests that share them. Threads: any;
+    two that make it at once make the same.
     """
 
     __slots__ = ("_base",)
@@ -105,12 +105,12 @@ class Environs:
         head, content, local = request.head, request.content, request.local
         notes = head.notes
         if notes is None:
-            environ = _environ_of(head, self._base, local)
+            environ = _environ_of(head, self._with_fields(head.fields), local)
         else:
             known = cast("_Known | None", notes.get(self))
             if known is None:
-                known = local, _environ_of(head, self._base, local)
-                notes[self] = known
+                made = _environ_of(head, self._with_fields(head.fields), local)
+                known = notes[self] = local, made
             environ = known[1].copy()
             if known[0] != local:
                 _name_the_server(environ, local)
@@ -122,11 +122,33 @@ class Environs:
             environ["CONTENT_LENGTH"] = str(_size(request))
         return environ
 
+    def _with_fields(self, fields: Fields) -> WSGIEnvironment:
+        """`base`, and what the fields say: nobody may change it."""
+        notes = fields.notes
+        if notes is None:
+            return _environ_with(fields, self._base)
+        known = cast("WSGIEnvironment | None", notes.get(self))
+        if known is None:
+            known = notes[self] = _environ_with(fields, self._base)
+        return known
+
+
+def _environ_with(fields: Fields, base: WSGIEnvironment) -> WSGIEnvironment:
+    environ = base.copy()
+    for name, value in fields.lines:
+        key = key_of(name)
+        if key in environ:
+            _join(environ, key, (name, value))
+        elif key:
+            environ[key] = value
+    return environ
+
 
 def _environ_of(
     head: RequestHead, base: WSGIEnvironment, local: tuple[str, int]
 ) -> WSGIEnvironment:
-    """What is the same for every request with this head that comes to this address.
+    """What is the same for every request with this head that comes to this address. `base` has its
+    fields.
 
     PATH_INFO is decoded once. It is empty for the target `*`, which names the server and no path;
     REQUEST_URI and RAW_URI have the target as it came.
@@ -143,12 +165,6 @@ def _environ_of(
     }
     if head.content_length is not None:
         environ["CONTENT_LENGTH"] = str(head.content_length)
-    for name, value in head.fields.lines:
-        key = key_of(name)
-        if key in environ:
-            _join(environ, key, (name, value))
-        elif key:
-            environ[key] = value
     if target[:1] != "/":
         _name_the_target(environ, head)
     _name_the_server(environ, local)

@@ -39,13 +39,13 @@ def byte_in_words(character: str) -> str:
     return f"byte 0x{ord(character):02x}"
 
 
-def fields_of(section: str) -> Fields:
+def fields_of(section: str, notes: dict[object, object] | None = None) -> Fields:
     """The fields of a section that the grammar has matched: lines that each end in CRLF."""
     lines = grammar.FIELD_LINE_PARTS.findall(section)
     # OWS after a value is rare; looking for it once is cheaper than stripping every value.
     if " \r\n" in section or "\t\r\n" in section:
         lines = [(name, value.rstrip(" \t")) for name, value in lines]
-    return Fields(tuple(lines))
+    return Fields(tuple(lines), notes)
 
 
 def check_trailers(trailers: Fields) -> None:

@@ -81,9 +81,12 @@ REQUEST_LINE_START: Final = re.compile(
 # The head of a request of major version 1: method, target, minor version, header section.
 # Deviation: a line ends in CRLF. RFC 9112 2.2 lets a recipient take a bare LF; one that does and
 # one that does not see two different messages.
-HEAD: Final = re.compile(
-    rf"({_METHOD}) ({_REQUEST_TARGET}) HTTP/1\.([0-9])\r\n((?:{_FIELD_LINE}\r\n)*)\r\n"
-)
+# The same in two, its line end between them: no byte of a request line is a CR.
+_REQUEST_LINE: Final = rf"({_METHOD}) ({_REQUEST_TARGET}) HTTP/1\.([0-9])"
+_SECTION: Final = rf"((?:{_FIELD_LINE}\r\n)*)\r\n"
+HEAD: Final = re.compile(rf"{_REQUEST_LINE}\r\n{_SECTION}")
+REQUEST_LINE: Final = re.compile(_REQUEST_LINE)
+SECTION: Final = re.compile(_SECTION)
 
 # Content-Length = 1*DIGIT                                                           (RFC 9110 8.6)
 # Deviation: bounded, and never a list. RFC 9110 8.6 lets a recipient take "42, 42" for 42; nobody

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -16,7 +17,7 @@ from server.http1.fields import byte_in_words, fields_of
 from server.http1.framing import CHUNKED, FixedLength, Framing, framing_of
 from server.http1.messages import NO_FIELDS, Fields, RequestHead
 from server.http1.persistence import asks_to_persist
-from server.http1.target import host_of, target_of
+from server.http1.target import Target, host_of, target_of
 
 MUST_DELIMIT: Final = frozenset({"POST", "PUT", "PATCH"})
 """Methods whose HTTP/1.0 requests carry content that only Content-Length can end (RFC 1945 section
@@ -26,8 +27,9 @@ MUST_DELIMIT: Final = frozenset({"POST", "PUT", "PATCH"})
 
 KEPT_BYTES_MAX: Final = 2048
 KEPT_HEADS_MAX: Final = 256
-"""A client that keeps its connection sends the same head again and again. So many are kept, with
-what was read in them, of those that are no longer than this: about a megabyte.
+"""A client that keeps its connection sends the same head again and again, or the same header
+section under other request lines. So many of each are kept, with what was read in them, of those
+that are no longer than this: a megabyte or two.
 """
 
 
@@ -36,60 +38,108 @@ WholeHead = Callable[[bytes], RequestHead | None]
 Raises ProtocolError for what the grammar cannot see.
 """
 
+Notes = dict[object, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a header section says to a request of HTTP/1.x, whatever its request line is."""
+
+    fields: Fields
+    host: str
+    framing: Framing
+    persists: bool
+
+
+Listen = Callable[[bytes, int], Said | None]
+"""Reads a header section with its empty line, for the x of HTTP/1.x; None if the bytes are none, or
+their lines are too many. Raises ProtocolError.
+"""
+
 
 def whole_heads(config: Config) -> WholeHead:
     """One for each of its own heads."""
 
+    def listen(section: bytes, minor: int) -> Said | None:
+        return _whole_section(section, minor, config, None)
+
     def read(raw: bytes) -> RequestHead | None:
-        return _whole_head(raw, config, None)
+        return _whole_head(raw, listen, None)
 
     return read
 
 
 def kept_heads(config: Config) -> WholeHead:
-    """One for all connections of a server, that gives the same head for the same bytes. Threads:
-    any.
+    """One for all connections of a server, that gives the same head for the same bytes, and the
+    same fields for the same section. Threads: any.
     """
 
     # What is refused is not kept, for errors are not. Whose heads are kept cannot be found out by
-    # the time that it takes: for that one would have to send the whole head.
+    # the time that it takes: for that one would have to send the whole section.
+    @lru_cache(maxsize=KEPT_HEADS_MAX)
+    def listen(section: bytes, minor: int) -> Said | None:
+        return _whole_section(section, minor, config, {})
+
     @lru_cache(maxsize=KEPT_HEADS_MAX)
     def keep(raw: bytes) -> RequestHead | None:
-        return _whole_head(raw, config, {})
+        return _whole_head(raw, listen, {})
+
+    own = whole_heads(config)
 
     def read(raw: bytes) -> RequestHead | None:
-        return keep(raw) if len(raw) <= KEPT_BYTES_MAX else _whole_head(raw, config, None)
+        return keep(raw) if len(raw) <= KEPT_BYTES_MAX else own(raw)
 
     return read
 
 
-def _whole_head(
-    raw: bytes, config: Config, notes: dict[object, object] | None
-) -> RequestHead | None:
-    match = grammar.HEAD.fullmatch(raw.decode("latin-1"))
-    # The head's line ends are its request line's, its empty line's and one a field line.
-    if match is None or raw.count(b"\n") - 2 > config.fields_max:
+def _whole_head(raw: bytes, listen: Listen, notes: Notes | None) -> RequestHead | None:
+    line, _, section = raw.partition(b"\r\n")
+    match = grammar.REQUEST_LINE.fullmatch(line.decode("latin-1"))
+    if match is None:
         return None
-    return head_of(match, config, notes)
+    method, text, digit = match.groups()
+    minor = min(int(digit), 1)
+    target = target_of(method, text)
+    said = listen(section, minor)
+    return None if said is None else _head_of(method, text, target, minor, said, notes)
 
 
-def head_of(
-    match: re.Match[str], config: Config, notes: dict[object, object] | None = None
-) -> RequestHead:
+def _whole_section(section: bytes, minor: int, config: Config, notes: Notes | None) -> Said | None:
+    # Its line ends are its empty line's and one a field line.
+    if section.count(b"\n") - 1 > config.fields_max:
+        return None
+    match = grammar.SECTION.fullmatch(section.decode("latin-1"))
+    return None if match is None else _said_in(match[1], minor, config, notes)
+
+
+def head_of(match: re.Match[str], config: Config) -> RequestHead:
     """The head that `grammar.HEAD` has matched. Raises ProtocolError for what the grammar cannot
     see.
 
     The order is fixed: the request line, Host, the framing, its size, Expect.
     """
     method, text, digit, section = match.groups()
-    target = target_of(method, text)
-    fields = fields_of(section)
     minor = min(int(digit), 1)
+    target = target_of(method, text)
+    return _head_of(method, text, target, minor, _said_in(section, minor, config, None), None)
+
+
+def _said_in(section: str, minor: int, config: Config, notes: Notes | None) -> Said:
+    """What the lines of a section say. Raises ProtocolError."""
+    fields = fields_of(section, notes)
     host = host_of(fields, minor=minor)
     framing = framing_of(fields, minor=minor)
-    length = framing.size if isinstance(framing, FixedLength) else None
-    if length is not None and length > config.body_bytes_max:
+    if isinstance(framing, FixedLength) and framing.size > config.body_bytes_max:
         raise ProtocolError(f"Content-Length over {config.body_bytes_max} bytes", status=413)
+    return Said(fields, host, framing, asks_to_persist(fields, minor=minor))
+
+
+def _head_of(
+    method: str, text: str, target: Target, minor: int, said: Said, notes: Notes | None
+) -> RequestHead:
+    """The head of these parts. Raises ProtocolError."""
+    fields, framing = said.fields, said.framing
+    length = framing.size if isinstance(framing, FixedLength) else None
     if length is None and minor == 0 and method in MUST_DELIMIT:
         raise ProtocolError(f"{method} in HTTP/1.0 without Content-Length", status=411)
     return RequestHead(
@@ -97,12 +147,12 @@ def head_of(
         text,
         target.path,
         target.query,
-        host if target.authority is None else target.authority,
+        said.host if target.authority is None else target.authority,
         minor,
         fields,
         length,
         framing is CHUNKED,
-        asks_to_persist(fields, minor=minor),
+        said.persists,
         _expects_continue(fields, minor=minor, framing=framing),
         notes,
     )

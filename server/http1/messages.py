@@ -17,13 +17,18 @@ class Fields:
     """A header section or trailer section: field lines in their order, names compared without case
     (RFC 9110 5.1).
 
-    Values are latin-1 text without the surrounding whitespace.
+    Values are latin-1 text without the surrounding whitespace. Requests whose sections have the
+    same bytes may share one object. Then `notes` has a place for what is made of the fields alone,
+    as `RequestHead.notes` has for the head.
     """
 
-    __slots__ = ("_first", "lines")
+    __slots__ = ("_first", "lines", "notes")
 
-    def __init__(self, lines: tuple[Field, ...] = ()) -> None:
+    def __init__(
+        self, lines: tuple[Field, ...] = (), notes: dict[object, object] | None = None
+    ) -> None:
         self.lines = lines
+        self.notes = notes
         # Lower-case name → first value. Made at the first look-up; two threads that make it make
         # the same.
         self._first: dict[str, str] | None = None

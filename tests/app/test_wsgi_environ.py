@@ -23,7 +23,7 @@ from server.app.wsgi_environ import (
     key_of,
 )
 from server.app.wsgi_files import FileWrapper
-from server.http1.messages import Field, Request
+from server.http1.messages import Field, Fields, Request
 from tests.app.requests import request
 
 PLAIN = [("Content-Type", "text/plain")]
@@ -283,6 +283,22 @@ def test_requests_that_share_a_head_have_an_environ_each() -> None:
     assert second["wsgi.input"] is not first["wsgi.input"]
     assert {**second, "wsgi.input": 0} == {**alone, "wsgi.input": 0}
     assert second["REMOTE_ADDR"] == "10.0.0.2"
+    # The same address or another: an environ names the one that its request came to.
+    for local, name in (("::1", 80), "[::1]"), (asked.local, asked.local[0]):
+        environ = environs.environ_of(replace(asked, head=head, local=local))
+        assert (environ["SERVER_NAME"], environ["SERVER_PORT"]) == (name, str(local[1]))
     # What one application's environs begin with is not another's.
     https = Environs(environ_base(ErrorStream(), url_scheme="https"))
     assert https.environ_of(replace(asked, head=head))["wsgi.url_scheme"] == "https"
+
+
+def test_requests_that_share_their_fields_have_an_environ_each() -> None:
+    environs = Environs(environ_base(ErrorStream(), url_scheme="http"))
+    first, other = request("/a", ("X", "1"), ("x", "2")), request("/b?c", ("X", "1"), ("x", "2"))
+    fields = Fields(first.head.fields.lines, {})
+    environ = environs.environ_of(replace(first, head=replace(first.head, fields=fields, notes={})))
+    del environ["HTTP_X"]
+    head = replace(other.head, fields=fields, notes={})
+    shared, alone = environs.environ_of(replace(other, head=head)), environs.environ_of(other)
+    assert {**shared, "wsgi.input": 0} == {**alone, "wsgi.input": 0}
+    assert (shared["HTTP_X"], shared["PATH_INFO"], shared["QUERY_STRING"]) == ("1, 2", "/b", "c")

@@ -161,9 +161,21 @@ def test_what_is_kept_is_shared_and_bounded(bound: Bound) -> None:
     for number in range(1, KEPT_HEADS_MAX + 1):
         head_of(wire % number)
     assert head_of(wire % 0) is not first
+    assert head_of(wire % 1).fields is head_of(wire % 2).fields
     long = wire.replace(b"a\r", b"a\r\nX: %b\r" % (b"x" * KEPT_BYTES_MAX)) % 0
     assert head_of(long) is not head_of(long)
     assert head_of(long).notes is None
+
+
+def test_what_is_kept_of_a_section_is_for_its_version_alone(bound: Bound) -> None:
+    """The same section, without a Host: HTTP/1.0 may, HTTP/1.1 may not."""
+    kept = kept_heads(SMALL)
+    for minor, status in (0, None), (1, 400), (0, None):
+        wire = b"GET / HTTP/1.%d\r\nX: y\r\n\r\n" % minor
+        assert read([wire], bound=bound, whole_head=kept).status == status
+    for method, status in (b"GET", None), (b"POST", 411), (b"HEAD", None):
+        wire = method + b" / HTTP/1.0\r\nX: y\r\n\r\n"
+        assert read([wire], bound=bound, whole_head=kept).status == status
 
 
 @given(st.data())

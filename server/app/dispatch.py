@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, cast
 
 from server.app.errors import Refused, error_response
 from server.app.folder import Folder
@@ -25,7 +25,7 @@ from server.app.sleep import Sleep
 from server.app.static import Site
 from server.clock import Clock
 from server.config import Config, Dotfiles
-from server.http1.messages import Field, Request, Response
+from server.http1.messages import Field, Request, RequestHead, Response
 
 Handler = Callable[[Request, Names], Response]
 """Answers a GET or HEAD, given the names of its path. Raises Refused where it will not."""
@@ -97,12 +97,23 @@ class App:
     def get(self, request: Request) -> Response:
         """GET and HEAD (RFC 9110 9.3.1, 9.3.2)."""
         try:
-            names = names_of(request.head.path, self._dotfiles)
-            return self._handler_of(names)(request, names)
+            handler, names = self._route(request.head)
+            return handler(request, names)
         except Refused as refused:
             if refused.status == 404:
                 return self._site.not_found(refused.detail)
             return error_response(refused.status, refused.detail)
+
+    def _route(self, head: RequestHead) -> tuple[Handler, Names]:
+        """Who answers, and the names in the path. Raises Refused."""
+        notes = head.notes
+        known = None if notes is None else cast("tuple[Handler, Names] | None", notes.get(self))
+        if known is None:
+            names = names_of(head.path, self._dotfiles)
+            known = self._handler_of(names), names
+            if notes is not None:
+                notes[self] = known
+        return known
 
     def _handler_of(self, names: Names) -> Handler:
         """A mount's before our own, for the operator named it; of mounts the longest prefix."""

@@ -23,7 +23,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -90,10 +90,14 @@ class OpenFile:
 
 @dataclass(frozen=True, slots=True)
 class KeptFile:
-    """A file as it was when all of it was read. It has no descriptor, and may be used for ever."""
+    """A file as it was when all of it was read. It has no descriptor, and may be used for ever.
+
+    `notes` has a place for what is made of the file alone, as `RequestHead.notes` has for a head.
+    """
 
     content: bytes
     modified_ns: int
+    notes: dict[object, object] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def size(self) -> int:

@@ -15,7 +15,7 @@ import functools
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from server.app.codings import IDENTITY
 from server.app.conditional import Validators, evaluate, range_counts
@@ -23,7 +23,16 @@ from server.app.errors import error_response
 from server.app.folder import KeptFile, OpenFile
 from server.app.ranges import Selection, Span, select
 from server.clock import Clock, imf_fixdate
-from server.http1.messages import Content, Field, FileRegion, Parts, Request, RequestHead, Response
+from server.http1.messages import (
+    Content,
+    Field,
+    Fields,
+    FileRegion,
+    Parts,
+    Request,
+    RequestHead,
+    Response,
+)
 
 SMALL_BYTES_MAX: Final = 64 * 1024
 """Up to this size content is read at once and leaves with its head, in one write; more is sent from
@@ -99,6 +108,18 @@ class Renderer:
         return response
 
     def _response(self, head: RequestHead, chosen: Representation) -> Response:
+        file = chosen.file
+        if not isinstance(file, KeptFile) or _sets_conditions(head.fields):
+            return self._response_now(head, chosen)
+        # Who keeps a file has let its tag and its date settle: its fields will not change.
+        known = cast("tuple[Field, ...] | None", file.notes.get(self))
+        if known is not None:
+            return Response(200, known, file.content)
+        response = self._response_now(head, chosen)
+        file.notes[self] = response.fields
+        return response
+
+    def _response_now(self, head: RequestHead, chosen: Representation) -> Response:
         now = self._clock.wall()
         have = validators(chosen, now=now)
         # What every answer about a representation carries, 304 and 206 too (15.4.5, 15.3.7).
@@ -138,6 +159,22 @@ class Renderer:
         multipart = ("Content-Type", f"multipart/byteranges; boundary={boundary}")
         others = tuple(field for field in fields if field[0] != "Content-Type")
         return Response(206, (multipart, *others), _parts(chosen, spans, boundary))
+
+
+_CONDITIONS: Final = (
+    *("if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range", "range"),
+)
+
+
+def _sets_conditions(fields: Fields) -> bool:
+    """Whether anything but 200 may be the answer, for what the fields say."""
+    notes = fields.notes
+    if notes is None:
+        return any(fields.get(name) is not None for name in _CONDITIONS)
+    known = notes.get(_CONDITIONS)
+    if known is None:
+        known = notes[_CONDITIONS] = any(fields.get(name) is not None for name in _CONDITIONS)
+    return bool(known)
 
 
 def validators(chosen: Representation, *, now: float) -> Validators:

@@ -18,8 +18,9 @@ from server.clock import Clock
 
 Key = tuple[object, ...]
 
-ENTRY_BYTES: Final = 1024
-"""What an entry is reckoned at beside its content and the characters of its key."""
+ENTRY_BYTES: Final = 2048
+"""What an entry is reckoned at beside its content and the characters of its key: mostly the fields
+of the answers to it."""
 
 
 class Shelf:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from server.app.dispatch import make_app
 from server.app.representation import SMALL_BYTES_MAX
 from server.app.shelf import ENTRY_BYTES
 from server.config import Config, Mount
-from server.http1.messages import Request, Response
+from server.http1.messages import Fields, Request, Response
 from tests.app.requests import content_of, descriptors, field, request
 from tests.clock import ManualClock
 
@@ -53,6 +54,41 @@ def test_a_change_is_seen_after_a_second_and_not_later(
     clock.advance(0.001)
     assert get(app) == b"second"
     assert field(app(request("/a.txt")), "etag") != tag
+
+
+def shared(*fields: tuple[str, str], method: str = "GET") -> Request:
+    """A request whose head and fields others may share."""
+    asked = request("/a.txt", *fields, method=method)
+    own = Fields(asked.head.fields.lines, {})
+    return replace(asked, head=replace(asked.head, fields=own, notes={}))
+
+
+def test_what_is_noted_of_a_request_and_of_a_file_changes_no_answer(
+    app: App, tmp_path: Path, clock: ManualClock
+) -> None:
+    fresh = make_app(Config(root=tmp_path, static_cache_bytes_max=0), clock)
+    tag = field(app(request("/a.txt")), "etag")
+    assert tag
+    asks = [
+        shared(*fields, method=method)
+        for method in ("GET", "HEAD")
+        for fields in (
+            (),
+            (("If-None-Match", tag),),
+            (("If-Match", '"other"'),),
+            (("Range", "bytes=1-2"),),
+            (("Range", "bytes=9-"),),
+            (("If-Modified-Since", "Tue, 14 Nov 2023 22:13:20 GMT"),),
+            (("Accept-Encoding", "gzip"), ("Accept-Encoding", "br")),
+        )
+    ]
+    statuses = set()
+    for one in asks * 3:
+        known, new = app(one), fresh(request("/a.txt", *one.head.fields, method=one.head.method))
+        statuses.add(new.status)
+        assert (known.status, known.fields) == (new.status, new.fields)
+        assert content_of(known) == content_of(new)
+    assert statuses == {200, 206, 304, 412, 416}
 
 
 def test_what_is_asked_for_again_and_again_is_no_older(

@@ -34,7 +34,7 @@ from server.http1.target import _is_short_host
 from tests.http1 import against_h11
 from tests.http1.generate import Author
 from tests.http1.lines_run import LinesRun
-from tests.http1.talk import SMALL, Outcome, bound_to, pump, split_at
+from tests.http1.talk import SMALL, Outcome, Told, bound_to, pump, split_at
 from tests.http1.test_corpus import BOTH
 
 WIRE_BYTES_MAX: Final = 3000
@@ -68,6 +68,9 @@ TOKENS: Final = (
 """What is put in where a fuzzer puts in something."""
 
 
+HEAD_ENDS: Final = re.compile(rb"\r\n\r\n")
+
+
 @dataclass(frozen=True)
 class Finding:
     """What an oracle found wrong. `kind` stays the same while the input is made smaller."""
@@ -85,15 +88,21 @@ class Escaped(Exception):
         self.kind = kind
 
 
-def observe(pieces: Iterable[bytes]) -> Outcome:
-    """Read the pieces and the end after them. Raises Escaped for what a reader must never do."""
+def observe(pieces: Iterable[bytes], *, shortcut: bool = False) -> Outcome:
+    """Read the pieces and the end after them; with the `shortcut`, as the server does. Raises
+    Escaped for what a reader must never do.
+    """
     reader = bound_to("sealed").make_reader(SMALL)
     outcome = Outcome([], reader.state)
     received = 0
     try:
         for piece in pieces:
             received += len(piece)
-            reader.receive(piece)
+            head = reader.take_whole(piece) if shortcut and piece else None
+            if head is None:
+                reader.receive(piece)
+            else:
+                outcome.requests.append(Told(head))
             pump(reader, outcome)
             _check_bounds(reader, received)
     except ProtocolError as error:
@@ -119,6 +128,10 @@ def judge(wire: bytes, cuts: list[int]) -> tuple[Outcome, Finding | None]:
         split = observe([*pieces, b""])
         if split.without_message() != outcome.without_message():
             raise Escaped("split", f"cut at {cuts}:\n  {outcome}\n  {split}")
+        pieces = [one for one in split_at(wire, [m.end() for m in HEAD_ENDS.finditer(wire)]) if one]
+        short = observe([*pieces, b""], shortcut=True)
+        if short.without_message() != outcome.without_message():
+            raise Escaped("shortcut", f"cut where heads end:\n  {outcome}\n  {short}")
         judged = against_h11.judge(wire)
         if judged is not None and judged[1] is None:
             found = judged[0]

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from server.errors import ProtocolError
 from server.http1 import chunked, framing, reader
 from server.http1.buffer import Buffer
 from server.http1.events import ContentPiece
+from server.http1.messages import NO_FIELDS, RequestHead
+from server.http1.reader import RequestReader
 from statemachine._generated import ChunkedState
 from tests.http1.fuzz import Report, fuzz, judge
+
+TAKE_WHOLE = RequestReader.take_whole
 
 
 def short(report: Report) -> bool:
@@ -49,6 +55,11 @@ def waits_for_ever(buffer: Buffer, bytes_max: int) -> bytes | None:
     return None
 
 
+def takes_no_fields(reader: RequestReader, data: bytes) -> RequestHead | None:
+    head = TAKE_WHOLE(reader, data)
+    return None if head is None else replace(head, fields=NO_FIELDS)
+
+
 @pytest.mark.parametrize(
     ("place", "name", "fault", "kind"),
     [
@@ -57,6 +68,7 @@ def waits_for_ever(buffer: Buffer, bytes_max: int) -> bytes | None:
         (chunked, "check_trailers", stumbles, "KeyError escaped"),
         (Buffer, "unsearched_head", searches_all_again, "searched too much"),
         (Buffer, "take_line", waits_for_ever, "kept too much"),
+        (RequestReader, "take_whole", takes_no_fields, "shortcut"),
     ],
 )
 def test_each_oracle_sees_its_fault(

@@ -23,7 +23,7 @@ from server.net.meter import BOUNDS, Histogram, Meter
 from server.ops.feed import Lane
 from server.ops.listing import Page
 from server.ops.process import process
-from server.ops.snapshot import Durations, Snapshot, Streams, Terms, Workers
+from server.ops.snapshot import Durations, Snapshot, Streams, Workers
 from server.spec import patience
 from server.supervisor import House
 from statemachine import Model, System
@@ -101,7 +101,7 @@ class Observer:
             queueing=_durations(metered.queueing),
             application=_durations(metered.application),
             workers=self._workers(occupancy["worker"], arrows, house),
-            ledger=_terms(account),
+            ledger=account,
             streams=self._streams(occupancy["subscription"], arrows),
             held_memory_bytes=0 if reservoir is None else reservoir.memory.held_bytes,
             held_file_bytes=0 if reservoir is None else reservoir.file.held_bytes,
@@ -245,15 +245,3 @@ def _count(occupancy: Occupancy, models: Iterable[Model]) -> None:
 
 def _durations(one: Histogram) -> Durations:
     return Durations(BOUNDS, one.counts, one.seconds)
-
-
-def _terms(account: Account) -> Terms:
-    return Terms(
-        accepted=account.accepted,
-        answered=account.answered,
-        shed=account.shed,
-        client_gone=account.client_gone,
-        forced=account.forced,
-        open=account.open,
-        imbalance=account.imbalance,
-    )

@@ -106,8 +106,8 @@ def _counters(now: Snapshot) -> Iterator[Metric]:
     settled = CounterMetricFamily(
         PREFIX + "ledger_settled", "Accepted requests by outcome.", labels=["outcome"]
     )
-    for term in ("answered", "shed", "client_gone", "forced"):
-        settled.add_metric([term], getattr(now.ledger, term))
+    for term, count in now.ledger.outcomes.items():
+        settled.add_metric([term], count)
     yield settled
 
 

@@ -95,10 +95,7 @@ def _take_none(argument: str) -> None:
 def status_of(now: Snapshot) -> str:
     """A snapshot in a few lines."""
     process, workers, ledger = now.process, now.workers, now.ledger
-    settled = (
-        f"answered {ledger.answered} + shed {ledger.shed} + client-gone {ledger.client_gone}"
-        f" + forced {ledger.forced} + open {ledger.open}"
-    )
+    settled = [f"{term.replace('_', '-')} {count}" for term, count in ledger.outcomes.items()]
     states = [f"{name} {_where(now, name)}" for name in ("server", "readiness", "listener", "pool")]
     late = f"{workers.late} late, {workers.quarantined} in quarantine, {workers.replaced} replaced"
     there = [f"{state} {count}" for state, count in now.occupancy["connection"].items() if count]
@@ -110,7 +107,7 @@ def status_of(now: Snapshot) -> str:
         f"connections: {few}: {', '.join(there) or 'none'}",
         f"queue: {now.queued} of {now.queued_max}",
         f"workers: {workers.standing} of {workers.places}, {late}",
-        f"ledger: accepted {ledger.accepted} = {settled}",
+        f"ledger: accepted {ledger.accepted} = {' + '.join(settled)} + open {ledger.open}",
         *(f"not sound: {one}" for one in now.faults),
     ]
     return "\n".join(lines)

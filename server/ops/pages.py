@@ -95,7 +95,7 @@ class Pages:
         return said(200, "ready")
 
     def _ledger(self, _: Request) -> Response:
-        return said_json(dataclasses.asdict(self._shown.snapshot().ledger))
+        return said_json(self._shown.snapshot().ledger.told())
 
     def _metrics(self, request: Request) -> Response:
         try:

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from server.ledger import Account
+
 Bounds = tuple[float, ...]
 
 
@@ -39,19 +41,6 @@ class Workers:
     stand_ins_max: int
     replaced: int
     revoked: int
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """The ledger: see `server.ledger.Account`."""
-
-    accepted: int
-    answered: int
-    shed: int
-    client_gone: int
-    forced: int
-    open: int
-    imbalance: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +101,7 @@ class Snapshot:
     queueing: Durations
     application: Durations
     workers: Workers
-    ledger: Terms
+    ledger: Account
     streams: Streams
     held_memory_bytes: int
     held_file_bytes: int

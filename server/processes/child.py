@@ -138,13 +138,7 @@ def _serve(
     # The operator's pages would be those of whichever process accepts: none is better than one.
     trace = config.trace and f"{config.trace}.{number}"
     config = replace(config, processes=1, trace=trace, ops_bind="off")
-    if config.log_file or config.log_format != "text":
-        install(config)  # `logging.shutdown` closes it
-    else:
-        logging.basicConfig(
-            level=config.log_level.upper(),
-            format=f"%(asctime)s %(levelname)s %(name)s [{number}]: %(message)s",
-        )
+    install(config, number=number)  # `logging.shutdown` closes it
     listening, board = given
     usual = Ground()
 
@@ -180,4 +174,5 @@ def _obey(server: Server, orders: Iterator[Message]) -> None:
     patience = config.lame_duck_seconds + config.drain_seconds_max + config.cut_seconds_max
     threading.Event().wait(patience + GRACE_SECONDS)
     LOG.critical("the drain does not end: the process ends without it")
+    logging.shutdown()  # what was said is in a queue, and nothing else writes it down now
     os._exit(1)

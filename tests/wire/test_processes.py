@@ -29,6 +29,7 @@ LINE = re.compile(
     r"with (\d+) threads? in each of (\d+) processes \(pid (?P<pid>\d+)\)\n"
 )
 LEDGER = re.compile(r"ledger: accepted (\d+) = " + r"\D+ (\d+)" * 5 + "\n")
+TERMS = ("accepted", *Total().outcomes)
 APPLICATION = """\
 import os, threading
 
@@ -66,7 +67,7 @@ class Several(Process):
         found = LEDGER.fullmatch(out)
         assert found, out + err
         assert "Traceback" not in err
-        return Total(*map(int, found.groups())), status
+        return Total(**dict(zip(TERMS, map(int, found.groups()), strict=True))), status
 
 
 class Visitor(threading.Thread):

@@ -9,9 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import sys
-import threading
-import traceback
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 from urllib.parse import parse_qsl
@@ -19,7 +16,7 @@ from urllib.parse import parse_qsl
 from server.http1.messages import Field, Request, Response
 from server.ops.assets import Assets
 from server.ops.door import NO_STORE, Door, said
-from server.ops.listing import Page
+from server.ops.several import Unanswered, unready
 from server.ops.snapshot import Snapshot
 from statemachine import System
 
@@ -33,7 +30,9 @@ Handler = Callable[[Request], Response]
 
 
 class Shown(Protocol):
-    """The server whose pages these are. Threads: any."""
+    """The server whose pages these are, or all processes of one. Threads: any. Where these do not
+    answer, whoever asks raises Unanswered.
+    """
 
     @property
     def system(self) -> System:
@@ -44,8 +43,14 @@ class Shown(Protocol):
         """What it is now."""
         ...
 
-    def connections(self, state: str, page: int) -> Page:
-        """One page of the connections in a state; of all where it is empty."""
+    def connections(self, state: str, page: int) -> Mapping[str, object]:
+        """One page of the connections in a state, of all where it is empty, as JSON has it: see
+        `server.ops.listing.Page`.
+        """
+        ...
+
+    def stacks(self) -> str:
+        """Where each thread is."""
         ...
 
 
@@ -77,7 +82,10 @@ class Pages:
         path = request.head.path.removeprefix(PREFIX)
         page = self._pages.get(path)
         if page is not None:
-            return page(request)
+            try:
+                return page(request)
+            except Unanswered as error:
+                return said(503, str(error))
         if path in self._assets:
             return self._assets(path)
         return said(404, "There is no such page.")
@@ -89,13 +97,18 @@ class Pages:
         now = self._shown.snapshot()
         if now.faults:
             return said(503, "\n".join(("not sound", *now.faults)))
-        if not now.ready:
-            states = [name for name, count in now.occupancy["readiness"].items() if count]
-            return said(503, f"not ready: {', '.join(states)}")
+        if reasons := unready(now):
+            return said(503, f"not ready: {'; '.join(reasons)}")
         return said(200, "ready")
 
     def _ledger(self, _: Request) -> Response:
-        return said_json(self._shown.snapshot().ledger.told())
+        now = self._shown.snapshot()
+        each = now.several and {
+            "processes": {
+                one.number: one.now and one.now.ledger.told() for one in now.several.parts
+            }
+        }
+        return said_json({**now.ledger.told(), **(each or {})})
 
     def _metrics(self, request: Request) -> Response:
         try:
@@ -114,13 +127,13 @@ class Pages:
         states = self._shown.system.machines["connection"].states
         if (state and state not in states) or not _NUMBER.fullmatch(page):
             return said(400, f"Expected a state ({', '.join(states)}) and a page, a number from 0.")
-        return said_json(dataclasses.asdict(self._shown.connections(state, int(page))))
+        return said_json(self._shown.connections(state, int(page)))
 
     def _spec(self, _: Request) -> Response:
         return said_json(spec_of(self._shown.system))
 
     def _threads(self, _: Request) -> Response:
-        return said(200, stacks())
+        return said(200, self._shown.stacks())
 
 
 def before(pages: Handler, handler: Handler) -> Handler:
@@ -153,12 +166,3 @@ def spec_of(system: System) -> dict[str, object]:
             for name, machine in system.machines.items()
         },
     }
-
-
-def stacks() -> str:
-    """Where each thread is, innermost line last."""
-    names = {one.ident: one.name for one in threading.enumerate()}
-    return "\n".join(
-        f"{names.get(ident, 'unnamed')} ({ident})\n{''.join(traceback.format_stack(frame))}"
-        for ident, frame in sys._current_frames().items()
-    )

@@ -55,11 +55,10 @@ class Several(Process):
         self.address_ = "127.0.0.1", int(found["port"])
         assert int(found["pid"]) == self.popen.pid
 
-    def says(self, text: str) -> None:
-        """Return when the log has said so."""
+    def says(self, text: str) -> str:
+        """The line, when the log has said so."""
         assert self.popen.stderr is not None
-        while text not in self.popen.stderr.readline():
-            pass
+        return next(line for line in self.popen.stderr if text in line)
 
     def total(self) -> tuple[Total, int]:
         """The ledger at the end, and the exit status."""

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from server.config import Config, html_folder
+from server.config import KIB, Config, html_folder
 from server.errors import StartError
 from server.net.threads import Thread, Threading
 from server.ops.assets import assets_of
@@ -151,6 +151,7 @@ def _beside(config: Config, address: tuple[str, int]) -> Config:
         engine=config.engine,
         ops_bind="off",
         flight_events_max=0,
+        body_bytes_max=64 * KIB,
         connections_max=64,
         drain_seconds_max=1.0,
         drain_idle_seconds=0.0,

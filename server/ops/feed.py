@@ -162,6 +162,7 @@ def _frame(system: System, now: Snapshot, lanes: Iterable[Lane]) -> dict[str, ob
         "listener": _first(now, "listener"),
         "pool": _first(now, "pool"),
         "processes": _processes(now),
+        "places": now.several and now.several.places,
         "faults": now.faults,
         "states": {
             name: [now.occupancy[name].get(state, 0) for state in one.states]

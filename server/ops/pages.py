@@ -63,7 +63,7 @@ class Pages:
         self._shown = shown
         self._assets = assets
         self._door = door
-        self._pages: Mapping[str, Handler] = {
+        self._pages: dict[str, Handler] = {
             "feed": feed,
             "live": self._live,
             "ready": self._ready,
@@ -72,7 +72,10 @@ class Pages:
             "connections": self._connections,
             "spec": self._spec,
             "threads": self._threads,
+            "session": self._session,
         }
+        if door.login is not None:
+            self._pages |= {"login": self._login, "logout": self._logout}
 
     def __call__(self, request: Request) -> Response:
         """The response. Raises what a page raises."""
@@ -131,6 +134,24 @@ class Pages:
 
     def _spec(self, _: Request) -> Response:
         return said_json(spec_of(self._shown.system))
+
+    def _session(self, request: Request) -> Response:
+        login = self._door.login
+        return said_json({"signed_in": login is not None and login.session(request) is not None})
+
+    def _login(self, request: Request) -> Response:
+        assert self._door.login is not None
+        return self._posted(request, self._door.login.sign_in)
+
+    def _logout(self, request: Request) -> Response:
+        assert self._door.login is not None
+        return self._posted(request, self._door.login.sign_out)
+
+    def _posted(self, request: Request, handler: Handler) -> Response:
+        """To ask for what is posted leads to the pages, as who reloads it would want."""
+        if request.head.method == "POST":
+            return handler(request)
+        return Response(303, (("Location", PREFIX), NO_STORE))
 
     def _threads(self, _: Request) -> Response:
         return said(200, self._shown.stacks())

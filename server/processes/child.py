@@ -73,6 +73,10 @@ class Channel:
         except OSError as error:
             LOG.debug("the parent was not told %s: %s", message["says"], error)
 
+    def close(self) -> None:
+        """The last word has been said."""
+        self._socket.close()
+
     def wonder(self, question: Question, then: Then) -> None:
         """Let all processes be asked; `then` is called on the channel's thread, or if the parent is
         gone or too busy, never.
@@ -173,6 +177,7 @@ def main(channel: int, listening: int, board: int) -> int:
     except (InterlockError, StateMachineError) as error:
         status = 2 if isinstance(error, ConfigError) else 1
         there.say({"says": "failed", "status": status, "why": str(error)})
+        there.close()
         return status
 
 

@@ -33,7 +33,8 @@ def main() -> None:
         time.sleep(SETTLE_SECONDS)
         began = time.thread_time()
         for _ in range(FRAMES):
-            frame = frame_of(server._observer)
+            one = server._observer
+            frame = frame_of(one.system, one.snapshot(), one.lanes())
         took = (time.thread_time() - began) / FRAMES
         print(f"{wanted:6} connections: {took * 1000:5.2f} ms a frame, {len(frame)} bytes")
     for client in clients:

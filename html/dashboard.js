@@ -41,6 +41,11 @@ document.getElementById("theme").addEventListener("click", () => {
   const now = document.documentElement.dataset.theme;
   theme(THEMES[(THEMES.indexOf(now) + 1) % THEMES.length]);
 });
+document.getElementById("sign-out").addEventListener("click", async () => {
+  await fetch("/-/logout", { method: "POST", redirect: "manual" });
+  location.reload();
+});
+showSession();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", dress);
 await show(shown);
 follow("/-/feed", frameCame, (now, seconds) => {
@@ -131,6 +136,13 @@ function restart() {
   before = [];
   charts.clear();
   latency.clear();
+}
+
+/** Who has signed in by the form can sign out; to others there is nothing to sign out of. */
+async function showSession() {
+  const answer = await fetch("/-/session");
+  const { signed_in: signedIn } = await answer.json();
+  document.getElementById("sign-out").hidden = !signedIn;
 }
 
 function theme(name) {

@@ -21,7 +21,7 @@ from server.log_file import LogFile, file_stream, opened
 from server.net.access_log import STANDARD_OUTPUT, tell_lost
 from server.ops.command import main as order
 from server.server import Server
-from statemachine import StateMachineError
+from statemachine import SpecError, StateMachineError
 
 DESCRIPTION = """\
 Interlock: a multi-threaded HTTP/1.1 server whose connections and workers are state machines.
@@ -95,7 +95,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _simulate(arguments: Sequence[str]) -> int:
     from server.simulation.command import main as simulate  # noqa: PLC0415 - who serves needs none
 
-    return simulate(arguments)
+    try:
+        return simulate(arguments)
+    except SpecError as error:
+        print(f"interlock: {error}", file=sys.stderr)
+        return 2
 
 
 def make_parser() -> argparse.ArgumentParser:

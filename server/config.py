@@ -345,10 +345,6 @@ class Config:
                 )
         _check_field_value("cache_control", self.cache_control)
         check_prefixes(self.mounts)
-        if self.processes > 1 and (self.ops_bind not in ("", "off") or self.ctl_socket):
-            raise ConfigError(
-                "--ops-bind and --ctl-socket are for one process: not with --processes"
-            )
         if self.port > 65_535:
             raise ConfigError(f"--port is {self.port}, expected 0 to 65535")
         for small, large in (

@@ -34,11 +34,15 @@ _COLOURS: Final = {
 
 
 class TextFormatter(logging.Formatter):
-    """`2026-01-31 12:00:00,123 WARNING interlock.crew: ...`, and below it what was raised."""
+    """`2026-01-31 12:00:00,123 WARNING interlock.crew: ...`, and below it what was raised.
 
-    def __init__(self, *, colours: bool = False) -> None:
+    Of several processes each has its `number`, which comes after the name in brackets.
+    """
+
+    def __init__(self, *, colours: bool = False, number: int | None = None) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
         self._colours = colours
+        self._who = "" if number is None else f" [{number}]"
 
     def format(self, record: logging.LogRecord) -> str:
         """The record's lines."""
@@ -51,11 +55,18 @@ class TextFormatter(logging.Formatter):
         level = record.levelname
         if self._colours and (code := _COLOURS.get(record.levelno)):
             level = f"\x1b[{code}m{level}\x1b[0m"
-        return f"{self.formatTime(record)} {level} {record.name}: " + "\n".join(parts)
+        return f"{self.formatTime(record)} {level} {record.name}{self._who}: " + "\n".join(parts)
 
 
 class JsonFormatter(logging.Formatter):
-    """An object a line; the time is UTC. Everything that is not printable ASCII is escaped."""
+    """An object a line; the time is UTC. Everything that is not printable ASCII is escaped.
+
+    `process` is the system's number of the process, `number` its own among several.
+    """
+
+    def __init__(self, *, number: int | None = None) -> None:
+        super().__init__()
+        self._who = {} if number is None else {"number": number}
 
     def format(self, record: logging.LogRecord) -> str:
         """The record's line."""
@@ -67,6 +78,7 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
             "thread": record.threadName,
             "process": record.process,
+            **self._who,
         }
         if raised := "\n".join(_raised(self, record)):
             told["exception"] = raised
@@ -121,18 +133,21 @@ class LogHandler(logging.Handler):
         super().close()
 
 
-def install(config: Config, environ: Mapping[str, str] = os.environ) -> LogHandler:
+def install(
+    config: Config, environ: Mapping[str, str] = os.environ, *, number: int | None = None
+) -> LogHandler:
     """Send what is logged where `config` says. Raises StartError.
 
-    Whoever calls this calls `remove` with the handler at the end.
+    `number` is this process's own, where there are several. Whoever calls this calls `remove` with
+    the handler at the end.
     """
     log = LogFile(file_stream(config.log_file or STANDARD_ERROR), _tell_lost)
     handler = LogHandler(opened(log, "--log-file", config.log_file))
     if config.log_format == "json":
-        handler.setFormatter(JsonFormatter())
+        handler.setFormatter(JsonFormatter(number=number))
     else:
         shown = not config.log_file and is_coloured(sys.stderr, environ)
-        handler.setFormatter(TextFormatter(colours=shown))
+        handler.setFormatter(TextFormatter(colours=shown, number=number))
     root = logging.getLogger()
     handler.level_before = root.level
     root.addHandler(handler)

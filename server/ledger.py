@@ -17,7 +17,7 @@ import enum
 import itertools
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from operator import attrgetter
 
 from statemachine import LedgerSpec, Model
@@ -33,25 +33,39 @@ class Account:
     `forced` were cut off by a forced stop; `open` have no outcome yet.
     """
 
-    accepted: int
-    answered: int
-    shed: int
-    client_gone: int
-    forced: int
-    open: int
+    accepted: int = 0
+    answered: int = 0
+    shed: int = 0
+    client_gone: int = 0
+    forced: int = 0
+    open: int = 0
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """The terms that settle a request, by name, in the order in which they are told."""
+        terms = (one.name for one in fields(self) if one.name not in ("accepted", "open"))
+        return {term: getattr(self, term) for term in terms}
+
+    @property
+    def settled(self) -> int:
+        """Those that have an outcome."""
+        return sum(self.outcomes.values())
 
     @property
     def imbalance(self) -> int:
         """How many requests are missing, or counted twice (below zero); 0 in a sound server."""
-        settled = self.answered + self.shed + self.client_gone + self.forced
-        return self.accepted - settled - self.open
+        return self.accepted - self.settled - self.open
+
+    def told(self) -> dict[str, int]:
+        """All terms by name, and the imbalance, as JSON has them."""
+        return {**asdict(self), "imbalance": self.imbalance}
 
     def __str__(self) -> str:
         """An equation that is always true: where the terms do not balance, it says by how much."""
-        text = (
-            f"ledger: accepted {self.accepted} = answered {self.answered} + shed {self.shed}"
-            f" + client-gone {self.client_gone} + forced {self.forced}"
+        outcomes = " + ".join(
+            f"{term.replace('_', '-')} {count}" for term, count in self.outcomes.items()
         )
+        text = f"ledger: accepted {self.accepted} = {outcomes}"
         if self.open:
             text += f" + open {self.open}"
         if self.imbalance > 0:
@@ -61,7 +75,7 @@ class Account:
         return text
 
 
-TERMS = tuple(one.name for one in fields(Account) if one.name not in ("accepted", "open"))
+TERMS = tuple(Account().outcomes)
 
 STATE_OF: Callable[[Model], enum.Enum] = attrgetter("state")
 

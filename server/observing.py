@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from operator import attrgetter
 from typing import Final
 
@@ -20,10 +20,11 @@ from server.ledger import Account, Ledger, Lifecycle, by_state
 from server.listing import lane_of, listed
 from server.net.connection import Connection
 from server.net.meter import BOUNDS, Histogram, Meter
-from server.ops.feed import Lane
+from server.ops.feed import Lane, View
 from server.ops.listing import Page
 from server.ops.process import process
-from server.ops.snapshot import Durations, Snapshot, Streams, Terms, Workers
+from server.ops.snapshot import Durations, Process, Snapshot, Streams, Workers
+from server.ops.stacks import stacks
 from server.spec import patience
 from server.supervisor import House
 from statemachine import Model, System
@@ -101,7 +102,7 @@ class Observer:
             queueing=_durations(metered.queueing),
             application=_durations(metered.application),
             workers=self._workers(occupancy["worker"], arrows, house),
-            ledger=_terms(account),
+            ledger=account,
             streams=self._streams(occupancy["subscription"], arrows),
             held_memory_bytes=0 if reservoir is None else reservoir.memory.held_bytes,
             held_file_bytes=0 if reservoir is None else reservoir.file.held_bytes,
@@ -121,8 +122,20 @@ class Observer:
         workers = [*list(pool.workers), *list(pool.crew.quarantined)]
         return (lane_of(one, now) for one in workers)
 
-    def connections(self, state: str, page: int) -> Page:
-        """A page of the connections that are in a state; of all where it is empty."""
+    def view(self, then: View) -> None:
+        """Call `then` with a snapshot and the workers."""
+        then(self.snapshot(), self.lanes())
+
+    def stacks(self) -> str:
+        """Where each thread is."""
+        return stacks()
+
+    def connections(self, state: str, page: int) -> dict[str, object]:
+        """A page of the connections that are in a state, of all where it is empty, as JSON."""
+        return asdict(self.page(state, page))
+
+    def page(self, state: str, page: int) -> Page:
+        """The same as a value."""
         house = self.house()
         return listed(
             [] if house is None else house.reactor.connections.values(),
@@ -135,10 +148,7 @@ class Observer:
     # --- who is where -----------------------------------------------------------------------
 
     def _single(self) -> Occupancy:
-        occupancy = {
-            name: dict.fromkeys((s for s in one.states if s not in one.final or name in SINGLE), 0)
-            for name, one in self.system.machines.items()
-        }
+        occupancy = _nobody(self.system)
         house = self.house()
         single: list[Model] = [self.lifecycle, self.readiness]
         if house is not None:
@@ -247,13 +257,40 @@ def _durations(one: Histogram) -> Durations:
     return Durations(BOUNDS, one.counts, one.seconds)
 
 
-def _terms(account: Account) -> Terms:
-    return Terms(
-        accepted=account.accepted,
-        answered=account.answered,
-        shed=account.shed,
-        client_gone=account.client_gone,
-        forced=account.forced,
-        open=account.open,
-        imbalance=account.imbalance,
+def _nobody(system: System) -> Occupancy:
+    return {
+        name: dict.fromkeys((s for s in one.states if s not in one.final or name in SINGLE), 0)
+        for name, one in system.machines.items()
+    }
+
+
+def nothing(system: System) -> Snapshot:
+    """A snapshot of nobody: everything that is counted is 0, and nothing has a name."""
+    never = Durations(BOUNDS, (0,) * (len(BOUNDS) + 1), 0.0)
+    return Snapshot(
+        taken_at=0.0,
+        uptime_seconds=0.0,
+        version=__version__,
+        url="",
+        ready=False,
+        occupancy=_nobody(system),
+        arrows=dict.fromkeys(system.arrows, 0),
+        deadlines={},
+        faults=(),
+        accepted=0,
+        connections=0,
+        connections_max=0,
+        queued=0,
+        queued_max=0,
+        in_flight=0,
+        answers={},
+        latency=never,
+        queueing=never,
+        application=never,
+        workers=Workers(0, 0, 0, 0, 0, 0, 0),
+        ledger=Account(),
+        streams=Streams(0, 0, 0, 0, 0),
+        held_memory_bytes=0,
+        held_file_bytes=0,
+        process=Process(0, 0, 0.0, 0.0, None, None, None),
     )

@@ -11,13 +11,13 @@ import logging
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from server.config import Config, html_folder
+from server.config import KIB, Config, html_folder
 from server.errors import StartError
 from server.net.threads import Thread, Threading
 from server.ops.assets import assets_of
 from server.ops.control import Control
 from server.ops.door import is_loopback
-from server.ops.feed import Feed
+from server.ops.feed import Feed, Watched
 from server.ops.orders import Commanded, orders_of
 from server.ops.pages import PREFIX, Handler, Pages, Shown, before
 from server.ops.settings import check_reach, door_of, own_address
@@ -38,8 +38,14 @@ class Runs(Protocol):
     def request_stop(self) -> None: ...
 
 
+class Overview(Shown, Watched, Protocol):
+    """What an operator is shown: one server, or all processes of one. Threads: any."""
+
+
 class Operating:
     """What `shown` shows and `feed` tells, and where; what `commanded` is ordered to do, and where.
+    One of several processes is not ordered about: `commanded` is None, and what has a listener of
+    its own is their parent's.
 
     `make` makes the second server of its Config and handler.
 
@@ -51,7 +57,7 @@ class Operating:
         config: Config,
         shown: Shown,
         feed: Feed,
-        commanded: Commanded,
+        commanded: Commanded | None,
         *,
         make: Callable[[Config, Handler], Runs],
         threading: Threading,
@@ -77,14 +83,16 @@ class Operating:
         own = own_address(self._config)
         assets = assets_of(html_folder())
         self._pages = pages = Pages(self._shown, door_of(self._config), self._feed.page, assets)
+        if self._commanded is None:
+            return
         if self._config.ctl_socket:
-            self._open_control(self._config.ctl_socket)
+            self._open_control(self._config.ctl_socket, self._commanded)
         if own is not None:
             check_reach(self._config, own)
             self._open_aside(self._make(_beside(self._config, own), pages))
 
-    def _open_control(self, path: str) -> None:
-        control = Control(path, orders_of(self._commanded))
+    def _open_control(self, path: str, commanded: Commanded) -> None:
+        control = Control(path, orders_of(commanded, self._shown))
         try:
             control.open()
             self._give_thread(control.serve, "control")
@@ -143,6 +151,7 @@ def _beside(config: Config, address: tuple[str, int]) -> Config:
         engine=config.engine,
         ops_bind="off",
         flight_events_max=0,
+        body_bytes_max=64 * KIB,
         connections_max=64,
         drain_seconds_max=1.0,
         drain_idle_seconds=0.0,

@@ -10,6 +10,7 @@ alone fires the server machine's events. Others, and signal handlers, leave note
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -41,7 +42,7 @@ from server.net.resizing import resize
 from server.net.responder import Responder
 from server.net.rooms import Makers, Rooms
 from server.observing import Observer
-from server.operating import Operating
+from server.operating import Operating, Overview
 from server.ops.feed import Feed
 from server.ops.snapshot import Snapshot
 from server.recording import Recording, known, noted
@@ -63,11 +64,14 @@ class Server:
     which phase it is in, `events` is where its channels are published to. Raises SpecError if the
     spec is not sound.
 
+    `company` makes of what is seen of this server what its operator is shown: of several processes,
+    all of them. Then it is their parent who listens for orders.
+
     Threads: `start`, `run` and `stop` belong to one thread; `request_stop` may be called from any,
     and from signal handlers.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a server is made of, by keyword
         self,
         config: Config | None = None,
         handler: Handler | None = None,
@@ -76,6 +80,7 @@ class Server:
         hook: Hook | None = None,
         events: Hub | None = None,
         ground: Ground | None = None,
+        company: Callable[[Observer], Overview] | None = None,
     ) -> None:
         self.config = config or Config()
         self.events = events or make_hub(self.config)
@@ -118,12 +123,13 @@ class Server:
         )
         # Pages with a listener of their own are another server's, which has a hub of its own.
         hub = self.events if self.config.ops_bind in ("", "off") else make_hub(self.config)
-        self._feed = Feed(self._observer, hub, self._clock)
+        shown = self._observer if company is None else company(self._observer)
+        self._feed = Feed(shown, hub, self._clock)
         self._operating = Operating(
             self.config,
-            self._observer,
+            shown,
             self._feed,
-            self,
+            self if company is None else None,
             make=partial(Server, clock=self._clock, events=hub, ground=ground),
             threading=ground.threading,
         )

@@ -7,6 +7,7 @@ import functools
 from collections.abc import Iterator
 
 from server.config import Config
+from server.ledger import TERMS
 from server.net.deadlines import Patience
 from statemachine import SpecError, System, check, load_system
 from statemachine._generated import ConnectionState, RequestState, SubscriptionState
@@ -19,6 +20,12 @@ def sound_system() -> System:
     limits = {one.name for one in dataclasses.fields(Config)}
     for finding in check(system, limits=limits):
         raise SpecError(finding.file, finding.place, finding.says)
+    if system.ledger is None:
+        raise SpecError("system.toml", "", "key 'ledger' is missing, expected a table")
+    if set(system.ledger.settled) != set(TERMS):
+        have, expected = sorted(system.ledger.settled), sorted(TERMS)
+        told = f"has {', '.join(have)}, expected {', '.join(expected)}"
+        raise SpecError("system.toml", "table settled", told)
     return system
 
 

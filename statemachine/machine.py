@@ -36,7 +36,7 @@ from statemachine.errors import GuardRefused, IllegalEvent, SealError
 from statemachine.model import Arrow, MachineSpec, Model, System
 from statemachine.noting import Log
 from statemachine.sealing import Plan, Row, compiled
-from statemachine.words import require_words
+from statemachine.words import fitting, require_words
 
 Engine = Literal["sealed", "stock"]
 Hook = Callable[[Model, Arrow], None]
@@ -191,9 +191,10 @@ class Binder:
         """A subclass of `model` with one method per event of its machine.
 
         Raises SealError if the class lacks a guard or an effect that the spec names, has a method
-        of its own where the spec has an event, or is bound already.
+        of its own where the spec has an event, or is bound already; SpecError if the spec has not
+        the machine, or other states than the class.
         """
-        spec = self.system.machines[model.machine_name]
+        spec = fitting(self.system, model)
         log, sealed = self.log, self.engine == "sealed"
         noters = {NOTER + a.id: log.noter(a.id) for a in spec.arrows} if log and not sealed else {}
         machine = build(spec, model.State, self.system, self.tallies, noted=bool(noters))

@@ -1,11 +1,12 @@
-"""Whether a class answers the words that its spec names, and leaves the events to the binder."""
+"""Whether a class has its spec's states, answers its words, and leaves the events to the binder."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from statemachine.errors import SealError
-from statemachine.model import MachineSpec, Model
+from statemachine.errors import SealError, SpecError
+from statemachine.model import MachineSpec, Model, System
+from statemachine.rows import listed
 
 
 def require_words(spec: MachineSpec, model: type[Model], named: Iterable[str]) -> None:
@@ -28,3 +29,19 @@ def require_words(spec: MachineSpec, model: type[Model], named: Iterable[str]) -
             raise SealError(
                 f"{spec.name}: {model.__name__} has a method {name} of its own, which is an event"
             )
+
+
+def fitting(system: System, model: type[Model]) -> MachineSpec:
+    """The class's machine. Raises SpecError if the class was generated from another spec."""
+    name, told = model.machine_name, "run `python -m statemachine generate`"
+    if name not in system.machines:
+        raise SpecError("system.toml", "machines", f"lacks '{name}', expected as the code has it")
+    spec, known = system.machines[name], {state.name for state in model.State}
+    for state in spec.states:
+        if state not in known:
+            expected = f"expected those of the code, {listed(known)}: {told}"
+            raise SpecError(spec.file, f"state {state}", f"is one that the code lacks, {expected}")
+    if missing := known - spec.states.keys():
+        expected = f"expected as the code has them: {told}"
+        raise SpecError(spec.file, "table states", f"lacks {listed(missing)}, {expected}")
+    return spec

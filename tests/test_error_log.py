@@ -92,6 +92,13 @@ def test_colours_mark_the_level_alone() -> None:
     assert " \x1b[33mWARNING\x1b[0m interlock.exchange: late" in text
 
 
+def test_one_of_several_processes_names_itself() -> None:
+    text = TextFormatter(number=3).format(record("late"))
+    assert text.endswith(" WARNING interlock.exchange [3]: late")
+    told = json.loads(JsonFormatter(number=3).format(record("late")))
+    assert (told["number"], told["message"]) == (3, "late")
+
+
 @pytest.fixture
 def root() -> Iterator[logging.Logger]:
     root = logging.getLogger()

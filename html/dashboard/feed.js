@@ -25,9 +25,16 @@ export function follow(address, onFrame, onStatus) {
       // A browser comes back by itself, unless it was refused: then we ask again.
       if (source !== null && source.readyState === EventSource.CLOSED) {
         clearTimeout(again);
-        again = setTimeout(open, AGAIN_SECONDS * 1000);
+        again = setTimeout(comeBack, AGAIN_SECONDS * 1000);
       }
     });
+  }
+
+  /** Open it again; where the session has ended, ask for the token in place of the page. */
+  async function comeBack() {
+    const answer = await fetch("/-/session").catch(() => null);
+    if (answer?.status === 401) location.reload();
+    else if (!document.hidden) open();
   }
 
   function close() {

@@ -146,7 +146,8 @@ function connectionEntry(one) {
     tcp &&
     `${tcp.state} · rtt ${seconds(tcp.rtt_seconds)} ± ${seconds(tcp.rtt_variation_seconds)}` +
       ` · unacked ${tcp.unacked} · lost ${tcp.lost} · sent again ${tcp.retransmits}`;
-  return entry(`#${one.serial}`, one.seconds === null ? "" : seconds(one.seconds), [
+  const whose = one.process === undefined ? "" : `process ${one.process} `;
+  return entry(`${whose}#${one.serial}`, one.seconds === null ? "" : seconds(one.seconds), [
     ["who-peer", `${address(one.peer)} → ${address(one.local)} · ${requests}`],
     ["who-request", one.request],
     ["who-tcp", kernel],

@@ -31,7 +31,8 @@ export function showLight(id, state, good) {
 }
 
 export function showFigures(frame, answered, { latency, queueing }) {
-  tell(byId("version"), `${frame.version} · ${location.host} · pid ${frame.pid}`);
+  const several = frame.processes === null ? "" : ` · ${frame.processes.length} processes`;
+  tell(byId("version"), `${frame.version} · ${location.host} · pid ${frame.pid}${several}`);
   tell(byId("uptime"), span(frame.at));
   tell(byId("figure-rate"), rate(answered));
   tell(byId("figure-p50"), seconds(latency.p50));
@@ -46,12 +47,14 @@ export function showFigures(frame, answered, { latency, queueing }) {
   tell(byId("figure-busy-max"), `of ${frame.workers.length}`);
 }
 
-const TERMS = ["accepted", "answered", "shed", "client_gone", "forced", "open"];
-
+/** A term more where there are several processes: what was lost with one that crashed. */
 export function showLedger(ledger) {
-  for (const term of TERMS) tell(byId(`ledger-${term}`), count(ledger[term]));
-  const settled = ledger.answered + ledger.shed + ledger.client_gone + ledger.forced;
-  const missing = ledger.accepted - settled - ledger.open;
+  byId("ledger-crash").hidden = ledger.lost_by_crash === undefined;
+  let missing = ledger.accepted;
+  for (const [term, number] of Object.entries(ledger)) {
+    tell(byId(`ledger-${term}`), count(number));
+    if (term !== "accepted") missing -= number;
+  }
   const light = byId("balance");
   light.dataset.good = String(missing === 0);
   const text = missing === 0 ? "nothing is lost" : `${count(Math.abs(missing))} do not add up`;
@@ -79,6 +82,7 @@ export function warnings(frame, status, silent) {
   if (frame.readiness === "OVERCOMMITTED") {
     say("bad", "Overcommitted: so many workers are stuck that no stand-in is left.");
   }
+  if (frame.processes !== null) sayProcesses(frame, say);
   if (frame.listener === "FULL") say("warn", "Full: newcomers wait in the kernel's backlog.");
   if (frame.listener === "PAUSED") say("bad", "Out of descriptors: newcomers wait.");
   if (frame.pool === "BROKEN") say("bad", "The pool is broken: no request finds a worker.");
@@ -86,6 +90,21 @@ export function warnings(frame, status, silent) {
   if (max > 0 && jobs >= max) say("bad", "Overload: the queue is full, newcomers are told 503.");
   else if (max > 0 && jobs >= max * QUEUE_IS_FULL) say("warn", "The queue is nearly full.");
   return found;
+}
+
+/** Of several processes, who does not answer, comes or goes. */
+function sayProcesses({ phase, processes, places }, say) {
+  for (const one of processes) {
+    if (one.silent) say("bad", `Process ${one.number} does not answer: it is left out of what is now.`);
+  }
+  const serving = processes.filter((one) => one.state === "SERVING").length;
+  if (phase !== "SERVING") return;
+  if (serving < places) say("bad", `Only ${serving} of ${places} processes serve.`);
+  const names = (state) => processes.filter((one) => one.state === state).map((one) => one.number);
+  const going = names("DRAINING");
+  const coming = names("STARTING");
+  if (going.length > 0) say("warn", `On the way out: process ${going.join(", ")}.`);
+  if (coming.length > 0) say("warn", `Being started: process ${coming.join(", ")}.`);
 }
 
 export function showWarnings(found) {

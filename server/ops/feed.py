@@ -4,7 +4,8 @@ A frame is a full one, of counts since the start: so who misses some, or comes b
 nothing. It is made once for all who watch, and published to a channel that keeps nobody waiting.
 While nobody watches, nothing is made.
 
-Threads: the main one, for `tick`; any for the rest.
+Threads: the main one, for `tick`; any for the rest. Of several processes a look takes until the
+others have answered: then the frame is published on the thread that has heard them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import logging
 import math
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -42,8 +43,25 @@ REST_SECONDS_MAX: Final = 1.0
 """A frame is followed by so many times the time that it took, up to a second. With ten thousand
 connections there are fewer frames, and not less time for requests."""
 
+LOST_SECONDS: Final = 2.0
+"""A look that comes to nothing is followed by the next one after so long."""
+
 LANES_MAX: Final = 256
 """Workers that a frame tells of."""
+
+TOLD_FIRST: Final[Mapping[str, tuple[str, ...]]] = {
+    "readiness": ("OVERCOMMITTED", "READY"),
+    "listener": ("PAUSED", "FULL", "ACCEPTING"),
+    "pool": ("BROKEN", "SERVING"),
+}
+"""Of several processes that are in several states, what an operator must know first."""
+
+PHASES: Final[Mapping[str, str]] = {
+    "ROLLING": "SERVING",
+    "FAILING": "DRAINING",
+    "DAMAGED": "STOPPED",
+}
+"""What a state of the parent is on the server's ladder, where that has no rung of this name."""
 
 FIELDS: Final[tuple[Field, ...]] = (
     ("Content-Type", "text/event-stream"),
@@ -62,6 +80,9 @@ class Lane:
     seconds: float
 
 
+View = Callable[[Snapshot, Iterable[Lane]], None]
+
+
 class Watched(Protocol):
     """The server that is watched. Threads: any."""
 
@@ -70,12 +91,10 @@ class Watched(Protocol):
         """The spec that it runs."""
         ...
 
-    def snapshot(self) -> Snapshot:
-        """What it is now."""
-        ...
-
-    def lanes(self) -> Iterable[Lane]:
-        """Its workers, the oldest first."""
+    def view(self, then: View) -> None:
+        """Call `then` once, with what it is now and its workers, the oldest first: before this
+        returns, or later on another thread, or if that cannot be had, never.
+        """
         ...
 
     def phase(self) -> object:
@@ -104,12 +123,20 @@ class Feed:
         # What everybody waits to see is shown at once.
         if began < self._due and phase == self._phase:
             return
-        self._phase = phase
+        self._phase, self._due = phase, began + LOST_SECONDS
         try:
-            self._hub.publish(self.channel, frame_of(self._watched), event=EVENT)
+            self._watched.view(lambda now, lanes: self._publish(began, now, lanes))
         except Exception:
             # The supervisor, which calls this, has the server to look after.
             LOG.exception("a frame of the dashboard could not be made")
+            self._rest(began)
+
+    def _publish(self, began: float, now: Snapshot, lanes: Iterable[Lane]) -> None:
+        frame = frame_of(self._watched.system, now, lanes)
+        self._hub.publish(self.channel, frame, event=EVENT)
+        self._rest(began)
+
+    def _rest(self, began: float) -> None:
         now = self._clock.monotonic()
         rest = min(REST * (now - began), REST_SECONDS_MAX)
         self._due = max(began + FRAME_SECONDS, now + rest)
@@ -119,23 +146,23 @@ class Feed:
         return Response(200, FIELDS, Events((self.channel,), "latest"), persists=False)
 
 
-def frame_of(watched: Watched) -> str:
+def frame_of(system: System, now: Snapshot, lanes: Iterable[Lane]) -> str:
     """What is to be seen now, as JSON. States and arrows are numbers in the order of the spec."""
-    frame = _frame(watched.system, watched.snapshot(), watched.lanes())
-    return json.dumps(frame, separators=(",", ":"))
+    return json.dumps(_frame(system, now, lanes), separators=(",", ":"))
 
 
 def _frame(system: System, now: Snapshot, lanes: Iterable[Lane]) -> dict[str, object]:
     machines = system.machines.items()
-    only = {name: _only(now, name) for name in ("server", "readiness", "listener", "pool")}
     return {
         "at": round(now.uptime_seconds, 3),
         "version": now.version,
         "pid": now.process.pid,
-        "phase": only["server"],
-        "readiness": only["readiness"],
-        "listener": only["listener"],
-        "pool": only["pool"],
+        "phase": _phase(now),
+        "readiness": _readiness(now),
+        "listener": _first(now, "listener"),
+        "pool": _first(now, "pool"),
+        "processes": _processes(now),
+        "places": now.several and now.several.places,
         "faults": now.faults,
         "states": {
             name: [now.occupancy[name].get(state, 0) for state in one.states]
@@ -151,10 +178,7 @@ def _frame(system: System, now: Snapshot, lanes: Iterable[Lane]) -> dict[str, ob
         "connections": {"open": now.connections, "max": now.connections_max},
         "ledger": {
             "accepted": now.ledger.accepted,
-            "answered": now.ledger.answered,
-            "shed": now.ledger.shed,
-            "client_gone": now.ledger.client_gone,
-            "forced": now.ledger.forced,
+            **now.ledger.outcomes,
             "open": now.ledger.open,
         },
         "workers": [
@@ -169,6 +193,38 @@ def _frame(system: System, now: Snapshot, lanes: Iterable[Lane]) -> dict[str, ob
     }
 
 
-def _only(now: Snapshot, machine: str) -> str | None:
-    """The state of the one object of a machine; None where there is none yet."""
-    return next((state for state, count in now.occupancy[machine].items() if count), None)
+def _first(now: Snapshot, machine: str) -> str | None:
+    """The state of the one object of a machine; None where there is none yet. Where each of several
+    processes has one, the first of those that are there, in the order of TOLD_FIRST.
+    """
+    states = now.occupancy[machine]
+    told = [*TOLD_FIRST.get(machine, ()), *states]
+    return next((state for state in told if states.get(state)), None)
+
+
+def _phase(now: Snapshot) -> str | None:
+    """The rung of the server's ladder; of several processes, the one that their parent is on."""
+    several = now.several
+    return _first(now, "server") if several is None else PHASES.get(several.state, several.state)
+
+
+def _readiness(now: Snapshot) -> str | None:
+    """READY where more work should be sent. Of several processes it takes all of them."""
+    state = _first(now, "readiness")
+    return "INCOMPLETE" if now.several and not now.ready and state == "READY" else state
+
+
+def _processes(now: Snapshot) -> list[dict[str, object]] | None:
+    """Each of several processes in a few words; None where there is one."""
+    if now.several is None:
+        return None
+    return [
+        {
+            "number": one.number,
+            "state": one.state,
+            "silent": one.was_asked and one.now is None,
+            "pid": one.now and one.now.process.pid,
+            "open": one.now and one.now.connections,
+        }
+        for one in now.several.parts
+    ]

@@ -2,6 +2,10 @@
 
 Alone here `prometheus_client` is needed (the extra `ops`). It is given a collector of our own and
 no registry but ours: nothing is counted twice, and nothing of it runs but when it is asked.
+
+Of several processes counters and histograms are sums, in which those that are over stay. What there
+is now is told of each process, which the label `process` names, so that one which does not answer
+leaves a gap, and no figure that is too low.
 """
 
 from __future__ import annotations
@@ -20,10 +24,60 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from server.ops.snapshot import Durations, Snapshot
+from server.ops.snapshot import Durations, Process, Snapshot
 from statemachine import System
 
 PREFIX: Final = "interlock_"
+
+NOW: Final[tuple[tuple[str, str, Callable[[Snapshot], int]], ...]] = (
+    ("connections", "Connections open.", lambda one: one.connections),
+    ("connections_max", "Connections that may be open.", lambda one: one.connections_max),
+    ("queue_jobs", "Complete requests that wait for a worker.", lambda one: one.queued),
+    ("queue_jobs_max", "Complete requests that may wait.", lambda one: one.queued_max),
+    (
+        "requests_in_flight",
+        "Requests that a worker has or that are sent.",
+        lambda one: one.in_flight,
+    ),
+    ("worker_places", "Workers that there should be.", lambda one: one.workers.places),
+    ("workers_standing", "Workers that are not late.", lambda one: one.workers.standing),
+    ("workers_late", "Workers that are late.", lambda one: one.workers.late),
+    (
+        "workers_quarantined",
+        "Workers in quarantine now.",
+        lambda one: one.workers.quarantined,
+    ),
+    ("stand_ins_max", "Workers that may stand in.", lambda one: one.workers.stand_ins_max),
+    ("event_channels", "Channels that are remembered.", lambda one: one.streams.channels),
+    (
+        "event_subscribers",
+        "Subscribers of event streams.",
+        lambda one: one.streams.subscribers,
+    ),
+    ("event_memory_bytes", "Events kept, in bytes.", lambda one: one.streams.memory_bytes),
+)
+"""What there is now, in each process."""
+
+FIGURES: Final[tuple[tuple[str, str, Callable[[Process], float | None]], ...]] = (
+    (PREFIX + "threads", "Threads of the process.", lambda one: one.threads),
+    (
+        "process_start_time_seconds",
+        "When the process began, since 1970.",
+        lambda one: one.started_at,
+    ),
+    (
+        "process_resident_memory_bytes",
+        "Memory that is resident.",
+        lambda one: one.resident_bytes,
+    ),
+    ("process_open_fds", "Descriptors open.", lambda one: one.descriptors),
+    (
+        "process_max_fds",
+        "Descriptors that may be open.",
+        lambda one: one.descriptors_max,
+    ),
+)
+"""What its system says of a process."""
 
 
 def exposition(system: System, snapshot: Snapshot, accept: str) -> tuple[str, bytes]:
@@ -52,6 +106,8 @@ def metrics(system: System, now: Snapshot) -> Iterator[Metric]:
         PREFIX + "build", "The version that runs.", value={"version": now.version}
     )
     yield from _gauges(now)
+    yield from _each(now)
+    yield from _parts(now)
     yield from _counters(now)
     yield from _machines(system, now)
     yield from _durations(now)
@@ -63,28 +119,72 @@ def _gauges(now: Snapshot) -> Iterator[Metric]:
         ("uptime_seconds", "Time since the server was made.", now.uptime_seconds),
         ("ready", "1 where more work should be sent here, else 0.", now.ready and not now.faults),
         ("faults", "Properties of the spec that do not hold now.", len(now.faults)),
-        ("connections", "Connections open.", now.connections),
-        ("connections_max", "Connections that may be open.", now.connections_max),
-        ("queue_jobs", "Complete requests that wait for a worker.", now.queued),
-        ("queue_jobs_max", "Complete requests that may wait.", now.queued_max),
-        ("requests_in_flight", "Requests that a worker has or that are sent.", now.in_flight),
-        ("worker_places", "Workers that there should be.", now.workers.places),
-        ("workers_standing", "Workers that are not late.", now.workers.standing),
-        ("workers_late", "Workers that are late.", now.workers.late),
-        ("workers_quarantined", "Workers in quarantine now.", now.workers.quarantined),
-        ("stand_ins_max", "Workers that may stand in.", now.workers.stand_ins_max),
         ("ledger_open", "Accepted requests without an outcome yet.", now.ledger.open),
         ("ledger_imbalance", "Requests missing from the ledger; 0.", now.ledger.imbalance),
-        ("event_channels", "Channels that are remembered.", now.streams.channels),
-        ("event_subscribers", "Subscribers of event streams.", now.streams.subscribers),
-        ("event_memory_bytes", "Events kept, in bytes.", now.streams.memory_bytes),
-        ("threads", "Threads of the process.", now.process.threads),
     ):
         yield GaugeMetricFamily(PREFIX + name, means, value=value)
-    held = GaugeMetricFamily(PREFIX + "held_bytes", "Content kept for peers.", labels=["where"])
-    held.add_metric(["memory"], now.held_memory_bytes)
-    held.add_metric(["file"], now.held_file_bytes)
+
+
+def _each(now: Snapshot) -> Iterator[Metric]:
+    """Of each process what it has now."""
+    for name, means, read in NOW:
+        yield _family(PREFIX + name, means, now, read)
+    held = GaugeMetricFamily(
+        PREFIX + "held_bytes", "Content kept for peers.", labels=[*_labels(now), "where"]
+    )
+    for who, one in _told(now):
+        held.add_metric([*who, "memory"], one.held_memory_bytes)
+        held.add_metric([*who, "file"], one.held_file_bytes)
     yield held
+
+
+def _labels(now: Snapshot) -> list[str]:
+    return ["process"] if now.several else []
+
+
+def _told(now: Snapshot) -> Iterator[tuple[list[str], Snapshot]]:
+    """Each process that has answered, with the value of its label; or the one that there is."""
+    if now.several is None:
+        yield [], now
+        return
+    for part in now.several.parts:
+        if part.now is not None:
+            yield [str(part.number)], part.now
+
+
+def _family(
+    name: str, means: str, now: Snapshot, read: Callable[[Snapshot], int]
+) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, means, labels=_labels(now))
+    for who, one in _told(now):
+        family.add_metric(who, read(one))
+    return family
+
+
+def _parts(now: Snapshot) -> Iterator[Metric]:
+    """Of several processes, who they are."""
+    if now.several is None:
+        return
+    yield GaugeMetricFamily(
+        PREFIX + "process_places", "Processes that should serve.", value=now.several.places
+    )
+    answered = GaugeMetricFamily(
+        PREFIX + "process_answered",
+        "1 for a process that has answered its parent in time, 0 for one that has not.",
+        labels=["process", "state"],
+    )
+    ready = GaugeMetricFamily(
+        PREFIX + "process_ready",
+        "1 for a process to which more work should be sent, else 0.",
+        labels=["process"],
+    )
+    for part in now.several.parts:
+        if part.was_asked:
+            answered.add_metric([str(part.number), part.state], part.now is not None)
+        if part.now is not None:
+            ready.add_metric([str(part.number)], part.now.ready and not part.now.faults)
+    yield answered
+    yield ready
 
 
 def _counters(now: Snapshot) -> Iterator[Metric]:
@@ -106,8 +206,8 @@ def _counters(now: Snapshot) -> Iterator[Metric]:
     settled = CounterMetricFamily(
         PREFIX + "ledger_settled", "Accepted requests by outcome.", labels=["outcome"]
     )
-    for term in ("answered", "shed", "client_gone", "forced"):
-        settled.add_metric([term], getattr(now.ledger, term))
+    for term, count in now.ledger.outcomes.items():
+        settled.add_metric([term], count)
     yield settled
 
 
@@ -155,16 +255,18 @@ def _buckets(one: Durations) -> list[tuple[str, float]]:
 
 
 def _process(now: Snapshot) -> Iterator[Metric]:
-    """By the names that all client libraries use."""
-    one = now.process
+    """By the names that all client libraries use. The parent of several processes is one too."""
     yield CounterMetricFamily(
-        "process_cpu_seconds", "Processor time, user and system.", value=one.cpu_seconds
+        "process_cpu_seconds", "Processor time, user and system.", value=now.process.cpu_seconds
     )
-    for name, means, value in (
-        ("process_start_time_seconds", "When the process began, since 1970.", one.started_at),
-        ("process_resident_memory_bytes", "Memory that is resident.", one.resident_bytes),
-        ("process_open_fds", "Descriptors open.", one.descriptors),
-        ("process_max_fds", "Descriptors that may be open.", one.descriptors_max),
-    ):
-        if value is not None:
-            yield GaugeMetricFamily(name, means, value=value)
+    processes = [(who, one.process) for who, one in _told(now)]
+    if now.several is not None:
+        processes.append((["parent"], now.process))
+    for name, means, read in FIGURES:
+        family = GaugeMetricFamily(name, means, labels=_labels(now))
+        for who, one in processes:
+            value = read(one)
+            if value is not None:
+                family.add_metric(who, value)
+        if family.samples:
+            yield family

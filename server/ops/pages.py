@@ -9,9 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import sys
-import threading
-import traceback
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 from urllib.parse import parse_qsl
@@ -19,7 +16,7 @@ from urllib.parse import parse_qsl
 from server.http1.messages import Field, Request, Response
 from server.ops.assets import Assets
 from server.ops.door import NO_STORE, Door, said
-from server.ops.listing import Page
+from server.ops.several import Unanswered, unready
 from server.ops.snapshot import Snapshot
 from statemachine import System
 
@@ -33,7 +30,9 @@ Handler = Callable[[Request], Response]
 
 
 class Shown(Protocol):
-    """The server whose pages these are. Threads: any."""
+    """The server whose pages these are, or all processes of one. Threads: any. Where these do not
+    answer, whoever asks raises Unanswered.
+    """
 
     @property
     def system(self) -> System:
@@ -44,8 +43,14 @@ class Shown(Protocol):
         """What it is now."""
         ...
 
-    def connections(self, state: str, page: int) -> Page:
-        """One page of the connections in a state; of all where it is empty."""
+    def connections(self, state: str, page: int) -> Mapping[str, object]:
+        """One page of the connections in a state, of all where it is empty, as JSON has it: see
+        `server.ops.listing.Page`.
+        """
+        ...
+
+    def stacks(self) -> str:
+        """Where each thread is."""
         ...
 
 
@@ -58,7 +63,7 @@ class Pages:
         self._shown = shown
         self._assets = assets
         self._door = door
-        self._pages: Mapping[str, Handler] = {
+        self._pages: dict[str, Handler] = {
             "feed": feed,
             "live": self._live,
             "ready": self._ready,
@@ -67,7 +72,10 @@ class Pages:
             "connections": self._connections,
             "spec": self._spec,
             "threads": self._threads,
+            "session": self._session,
         }
+        if door.login is not None:
+            self._pages |= {"login": self._login, "logout": self._logout}
 
     def __call__(self, request: Request) -> Response:
         """The response. Raises what a page raises."""
@@ -77,7 +85,10 @@ class Pages:
         path = request.head.path.removeprefix(PREFIX)
         page = self._pages.get(path)
         if page is not None:
-            return page(request)
+            try:
+                return page(request)
+            except Unanswered as error:
+                return said(503, str(error))
         if path in self._assets:
             return self._assets(path)
         return said(404, "There is no such page.")
@@ -89,13 +100,18 @@ class Pages:
         now = self._shown.snapshot()
         if now.faults:
             return said(503, "\n".join(("not sound", *now.faults)))
-        if not now.ready:
-            states = [name for name, count in now.occupancy["readiness"].items() if count]
-            return said(503, f"not ready: {', '.join(states)}")
+        if reasons := unready(now):
+            return said(503, f"not ready: {'; '.join(reasons)}")
         return said(200, "ready")
 
     def _ledger(self, _: Request) -> Response:
-        return said_json(dataclasses.asdict(self._shown.snapshot().ledger))
+        now = self._shown.snapshot()
+        each = now.several and {
+            "processes": {
+                one.number: one.now and one.now.ledger.told() for one in now.several.parts
+            }
+        }
+        return said_json({**now.ledger.told(), **(each or {})})
 
     def _metrics(self, request: Request) -> Response:
         try:
@@ -114,13 +130,31 @@ class Pages:
         states = self._shown.system.machines["connection"].states
         if (state and state not in states) or not _NUMBER.fullmatch(page):
             return said(400, f"Expected a state ({', '.join(states)}) and a page, a number from 0.")
-        return said_json(dataclasses.asdict(self._shown.connections(state, int(page))))
+        return said_json(self._shown.connections(state, int(page)))
 
     def _spec(self, _: Request) -> Response:
         return said_json(spec_of(self._shown.system))
 
+    def _session(self, request: Request) -> Response:
+        login = self._door.login
+        return said_json({"signed_in": login is not None and login.session(request) is not None})
+
+    def _login(self, request: Request) -> Response:
+        assert self._door.login is not None
+        return self._posted(request, self._door.login.sign_in)
+
+    def _logout(self, request: Request) -> Response:
+        assert self._door.login is not None
+        return self._posted(request, self._door.login.sign_out)
+
+    def _posted(self, request: Request, handler: Handler) -> Response:
+        """To ask for what is posted leads to the pages, as who reloads it would want."""
+        if request.head.method == "POST":
+            return handler(request)
+        return Response(303, (("Location", PREFIX), NO_STORE))
+
     def _threads(self, _: Request) -> Response:
-        return said(200, stacks())
+        return said(200, self._shown.stacks())
 
 
 def before(pages: Handler, handler: Handler) -> Handler:
@@ -153,12 +187,3 @@ def spec_of(system: System) -> dict[str, object]:
             for name, machine in system.machines.items()
         },
     }
-
-
-def stacks() -> str:
-    """Where each thread is, innermost line last."""
-    names = {one.ident: one.name for one in threading.enumerate()}
-    return "\n".join(
-        f"{names.get(ident, 'unnamed')} ({ident})\n{''.join(traceback.format_stack(frame))}"
-        for ident, frame in sys._current_frames().items()
-    )

@@ -1,5 +1,6 @@
 """The snapshot: what one server is at one moment, as a value. Metrics, health, the control socket
-and the dashboard all read this, and nothing else.
+and the dashboard all read this, and nothing else. Of several processes it is their sum, and has
+each one's own beside it (`server.ops.several`).
 
 It is taken on the thread that asks, without a lock, while the server goes on. So each figure was
 true at some moment while it was taken, and together they are as true as two glances of one pair of
@@ -11,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from server.ledger import Account
 
 Bounds = tuple[float, ...]
 
@@ -42,19 +45,6 @@ class Workers:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """The ledger: see `server.ledger.Account`."""
-
-    accepted: int
-    answered: int
-    shed: int
-    client_gone: int
-    forced: int
-    open: int
-    imbalance: int
-
-
-@dataclass(frozen=True, slots=True)
 class Streams:
     """Event streams: who subscribes now, and how often somebody was told of a gap, or was cut."""
 
@@ -82,14 +72,42 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """One of several processes: `number` is its own, `place` whose it has, `state` how its parent
+    sees it (spec/process.toml). `now` is None where it `was_asked` and did not answer in time, or
+    was not asked, because it does not serve yet, or any more.
+    """
+
+    number: int
+    place: int
+    state: str
+    was_asked: bool
+    now: Snapshot | None
+
+
+@dataclass(frozen=True, slots=True)
+class Several:
+    """Several processes and their parent, whose state it is (spec/fleet.toml). Each of the `places`
+    should have a process that serves.
+    """
+
+    state: str
+    places: int
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One server at one moment.
+    """One server at one moment, or all processes of one.
 
     `taken_at` is in POSIX seconds. `occupancy` says by machine and state how many objects are in
     it; final states are left out, but of the machines of which there is one. `arrows` are counts
     since the start, by id. `answers` are by method and status: `other` is every method that RFC
     9110 does not know. `deadlines` are how often a limit has passed, by machine and state. `faults`
     are properties of the spec that do not hold, in English. `accepted` are connections.
+
+    Where there are several processes, counts are those of all that have ever been, numbers those of
+    all that are. `process` is their parent, but its `cpu_seconds` are those of all.
     """
 
     taken_at: float
@@ -112,11 +130,12 @@ class Snapshot:
     queueing: Durations
     application: Durations
     workers: Workers
-    ledger: Terms
+    ledger: Account
     streams: Streams
     held_memory_bytes: int
     held_file_bytes: int
     process: Process
+    several: Several | None = None
 
     def answered(self) -> dict[tuple[str, str], int]:
         """Answers by method and class of the status: `("GET", "2xx")`."""

@@ -5,13 +5,19 @@ From the parent, by `asks`:
     {"asks": "serve", "number": 3, "settings": {"threads": "4", ...}}   first, and once
     {"asks": "stop"}            drain; the second time, cut off what is left
     {"asks": "dump"}            let the flight recorder write down what it has
+    {"asks": "tell", "id": 5, "what": "snapshot", "argument": {}}       answer this (`answers`)
+    {"asks": "hear", "id": 9, "number": 2, "value": ...}    what process 2 has answered
+    {"asks": "hear", "id": 9, "facts": {...}}               that was all, and what the parent knows
 
 From the child, by `says`:
 
     {"says": "ready"}           it accepts
     {"says": "stopping"}        it stops, whoever has told it to
     {"says": "failed", "status": 1, "why": "one line"}      it could not start, and ends
-    {"says": "ended", "status": 0, "account": {"accepted": 7, "answered": 7, ...}}     its last word
+    {"says": "told", "id": 5, "value": ...}                 the answer, null where there is none
+    {"says": "wonders", "id": 9, "what": "snapshot", "argument": {}}    all are to answer this
+    {"says": "ended", "status": 0, "account": {"accepted": 7, "answered": 7, ...},
+     "snapshot": {...}}         its last word, and all that it has counted
 
 `settings` are a Config's that differ from the defaults, as the command line would have them: text,
 or a list of texts where an option may be repeated. The end of the stream says that the other is
@@ -75,6 +81,12 @@ def text(message: Message, name: str) -> str:
     """A text that a message has under this name, or an empty one."""
     value = message.get(name, "")
     return value if isinstance(value, str) else ""
+
+
+def argument(message: Message, name: str) -> Mapping[str, object]:
+    """An object that a message has under this name, or an empty one."""
+    value = message.get(name)
+    return value if isinstance(value, dict) else {}
 
 
 def counts(message: Message, name: str) -> dict[str, int]:

@@ -4,6 +4,9 @@ Everything happens in turns. A turn reads the news (signals, what children say, 
 deadlines pass, and then looks at what its own state makes of the children that there are: places
 that are vacant get a process, old ones are replaced, or nobody is left.
 
+What an operator asks comes as news too. All processes that serve, or still drain, are asked, and
+the turn goes on; see `inquiries`.
+
 Threads: one, "main" in spec/fleet.toml and spec/process.toml. It never waits but in `World.wait`.
 """
 
@@ -16,9 +19,10 @@ from server.config import Config
 from server.processes.accounts import Total
 from server.processes.channel import Message, text
 from server.processes.fleet import FINAL, Fleet
+from server.processes.inquiries import Inquiries
 from server.processes.process import FINAL as OVER
 from server.processes.process import Process, ended
-from server.processes.world import Asked, Exited, News, Told, World
+from server.processes.world import Asked, Exited, News, Told, Wondered, World
 from statemachine import Binder
 from statemachine._generated import FleetState, ProcessState
 
@@ -33,19 +37,28 @@ SETTLED_SECONDS = 30.0
 DOUBLINGS_MAX = 5
 """How often the pause before the next try is doubled: 16 seconds in the end, by default."""
 
+TICK_SECONDS = 0.25
+"""From one turn to the next, at most, where there is something to tick."""
+
 STOP: Message = {"asks": "stop"}
 DUMP: Message = {"asks": "dump"}
 
 
 class Parent:
     """Runs so many processes as the Config says. `announce` is called when all of them are ready,
-    for the first time.
+    for the first time. `own` is what the parent says of itself when all are asked.
     """
 
     def __init__(
-        self, config: Config, world: World, binder: Binder, announce: Callable[[], None]
+        self,
+        config: Config,
+        world: World,
+        binder: Binder,
+        announce: Callable[[], None],
+        own: Callable[[], Message] = dict,
     ) -> None:
         self.fleet = binder.bind(Fleet)(config.processes)
+        self.inquiries = Inquiries(self.fleet, world, own)
         self._config = config
         self._world = world
         self._process_type = binder.bind(Process)
@@ -79,6 +92,8 @@ class Parent:
             "stopping": self._hear_stopping,
             "failed": self._hear_last_word,
             "ended": self._hear_last_word,
+            "told": self.inquiries.hear_answer,
+            "wonders": self.inquiries.hear_question,
         }
         self._steps: dict[FleetState, Callable[[], None]] = {
             FleetState.STARTING: self._while_starting,
@@ -89,19 +104,30 @@ class Parent:
             FleetState.CUTTING: self._while_leaving,
         }
 
-    def run(self) -> int:
-        """Keep the processes until all have ended; returns the exit status."""
+    def run(self, tick: Callable[[], object] | None = None) -> int:
+        """Keep the processes until all have ended; returns the exit status. `tick` is called four
+        times a second, or oftener.
+        """
         self.turn(())
         while self.fleet.state not in FINAL:
-            self.turn(self._world.wait(self.until()))
+            until = self.until()
+            if tick is not None:
+                tick()
+                soon = self._world.monotonic() + TICK_SECONDS
+                until = soon if until is None else min(until, soon)
+            self.turn(self._world.wait(until))
+        if tick is not None:
+            tick()
+        # Who has asked meanwhile is told how it has ended.
+        self.turn(self._world.wait(self._world.monotonic()))
         return self.fleet.exit_status
 
     # --- a turn -----------------------------------------------------------------------------
 
     def until(self) -> float | None:
         """When the next turn is due, if nothing happens before; None: not at all."""
-        deadlines = [one.deadline for one in self.fleet.processes if one.deadline is not None]
-        return min(deadlines, default=None)
+        deadlines = [one.deadline for one in self.fleet.processes] + [self.inquiries.until()]
+        return min((one for one in deadlines if one is not None), default=None)
 
     def turn(self, news: Sequence[News]) -> None:
         """Do all that the news and the time ask for."""
@@ -113,6 +139,9 @@ class Parent:
     def _take(self, news: News) -> None:
         if isinstance(news, Asked):
             self._obey(news)
+            return
+        if isinstance(news, Wondered):
+            self.inquiries.ask(news.question, news.then)
             return
         one = next((one for one in self.fleet.processes if one.number == news.number), None)
         if one is None:
@@ -141,6 +170,7 @@ class Parent:
         for one in list(self.fleet.processes):
             if one.deadline is not None and one.deadline <= now and one.state not in OVER:
                 self._on_deadline[one.state](one)
+        self.inquiries.pass_time()
 
     def _settle(self) -> None:
         """Take the state's step, and the next one's, until a state lasts."""
@@ -212,6 +242,7 @@ class Parent:
         one.since, one.deadline = self._world.monotonic(), None
         self._failures[one.place] = 0
         LOG.info("process %d is ready", one.number)
+        self.inquiries.welcome(one)
         for other in self.fleet.serving(one.place):
             if other is not one:
                 self._drain(other)
@@ -224,6 +255,7 @@ class Parent:
 
     def _hear_last_word(self, one: Process, message: Message) -> None:
         one.last_word = message
+        self.inquiries.hear_last_word(one, message)
 
     def _drain(self, one: Process) -> None:
         one.drain_asked()
@@ -274,6 +306,7 @@ class Parent:
     def _close(self, one: Process) -> None:
         """It is over: what is left of it goes to the account, and its place may be vacant."""
         self.fleet.close(one, Total.of(self._world.counts(one.number)))
+        self.inquiries.close(one)
         self._world.forget(one.number)
         lasted = one.since is not None and self._world.monotonic() - one.since >= SETTLED_SECONDS
         if lasted and not self.fleet.serving(one.place):

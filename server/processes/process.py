@@ -20,6 +20,10 @@ FINAL = frozenset(
 )
 
 
+ANSWERING = frozenset({ProcessState.SERVING, ProcessState.DRAINING, ProcessState.CUTTING})
+"""Those in which a server runs, which can be asked what it is."""
+
+
 class Process(ProcessMachine):
     """One child. `number` is its own, `place` whose it takes, `generation` when it was started.
 
@@ -40,6 +44,11 @@ class Process(ProcessMachine):
 
     def is_accounted(self) -> bool:
         return self.last_word is not None
+
+    @property
+    def answers(self) -> bool:
+        """Whether it should answer when all are asked: it serves, and has more to say."""
+        return self.state in ANSWERING and self.last_word is None
 
     @property
     def status(self) -> int:

@@ -9,7 +9,10 @@ alone, which passes it on in its own way.
 Signals wake the selector through `signal.set_wakeup_fd`, which also says which one it was: so none
 is lost between a look at what has come and the wait for more.
 
-Threads: the main one of the parent's process, which alone may have signal handlers.
+What is sent to a child that does not read waits here, up to OUTBOX_BYTES_MAX: the parent waits for
+nobody.
+
+Threads: the main one of the parent's process, which alone may have signal handlers; `put` any.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import contextlib
 import json
 import logging
 import os
+import queue
 import selectors
 import signal
 import socket
@@ -50,8 +54,18 @@ BOOT: Final = (
 )
 """What a child runs. Its path is the parent's: the code that it finds is where the parent's is."""
 
+NO_SIGNAL: Final = b"\0"
+"""What rings the bell for something else: signals have numbers from 1 on."""
+
 LOOK_SECONDS: Final = 1.0
 """How often, at least, it is looked whether a child is over, should its signal have been missed."""
+
+
+OUTBOX_BYTES_MAX: Final = 16 << 20
+"""What may wait for a child to read it. Beyond it a child is told no more of what it asks, and is
+asked no more: what it must know is told."""
+
+DROPPED: Final = frozenset({"tell", "hear"})
 
 
 @dataclass(slots=True)
@@ -62,6 +76,7 @@ class Child:
     channel: socket.socket
     board: Board
     decoder: Decoder = field(default_factory=Decoder)
+    outbox: bytearray = field(default_factory=bytearray)
     exited: bool = False
 
 
@@ -81,6 +96,7 @@ class Station:
         self._bell.setblocking(False)
         self._hammer.setblocking(False)
         self._selector.register(self._bell, selectors.EVENT_READ)
+        self._post = queue.SimpleQueue[News]()
 
     # --- children ---------------------------------------------------------------------------
 
@@ -114,11 +130,29 @@ class Station:
     def send(self, number: int, message: Message) -> None:
         """See `World`."""
         child = self._children.get(number)
-        if child is not None:
-            try:
-                child.channel.sendall(encoded(message))
-            except OSError as error:
-                LOG.debug("process %d was not told %s: %s", number, message["asks"], error)
+        if child is None:
+            return
+        data = encoded(message)
+        if message["asks"] in DROPPED and len(child.outbox) + len(data) > OUTBOX_BYTES_MAX:
+            LOG.warning("process %d does not read what it is told", number)
+            return
+        child.outbox += data
+        self._flush(number, child)
+
+    def _flush(self, number: int, child: Child) -> None:
+        """Send what the child takes, and be told when it takes more."""
+        try:
+            while child.outbox:
+                del child.outbox[: child.channel.send(child.outbox)]
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            LOG.debug("process %d does not hear any more: %s", number, error)
+            child.outbox.clear()
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if child.outbox else 0)
+        with contextlib.suppress(KeyError):  # its end was read
+            if self._selector.get_key(child.channel).events != events:
+                self._selector.modify(child.channel, events, number)
 
     def kill(self, number: int) -> None:
         """See `World`."""
@@ -148,8 +182,14 @@ class Station:
         """See `World`."""
         seconds = LOOK_SECONDS if until is None else min(until - self.monotonic(), LOOK_SECONDS)
         news: list[News] = []
-        for key, _ in self._selector.select(max(seconds, 0.0)):
-            news += self._asked() if key.data is None else self._told(key.data)
+        for key, events in self._selector.select(max(seconds, 0.0)):
+            if key.data is None:
+                news += self._asked()
+                continue
+            if events & selectors.EVENT_WRITE:
+                self._flush(key.data, self._children[key.data])
+            if events & selectors.EVENT_READ:
+                news += self._told(key.data)
         for number, child in self._children.items():
             # Whoever is over has said all that it will: it is read before its end is told.
             if not child.exited and (status := child.popen.poll()) is not None:
@@ -158,12 +198,26 @@ class Station:
                 news.append(Exited(number, status))
         return news
 
+    def put(self, news: News) -> bool:
+        """Let this be news to the parent, from any thread. False: it has ended."""
+        self._post.put(news)
+        try:
+            self._hammer.send(NO_SIGNAL)
+        except BlockingIOError:
+            return True  # the bell rings already
+        except OSError:
+            return False
+        return True
+
     def _asked(self) -> Iterator[News]:
         with contextlib.suppress(BlockingIOError):
             while True:
                 for number in self._bell.recv(RECEIVE_BYTES):
                     if asked := ASKED.get(number):
                         yield asked
+        with contextlib.suppress(queue.Empty):
+            while True:
+                yield self._post.get_nowait()
 
     def _told(self, number: int) -> list[News]:
         child, news = self._children[number], list[News]()
@@ -193,9 +247,10 @@ class Station:
             for number, handler in zip(numbers, before, strict=True):
                 # None: what was there was not installed from Python, and cannot be put back by it.
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
-            self._close()
+            self.close()
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Give back all that is open; `open` does so at its end."""
         for number in list(self._children):
             self.forget(number)
         self._listening.close()

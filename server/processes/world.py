@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from server.processes.channel import Message
+from server.processes.gathering import Question, Then
 
 
 class Asked(enum.Enum):
@@ -39,7 +40,15 @@ class Exited:
     status: int
 
 
-News = Asked | Told | Exited
+@dataclass(frozen=True, slots=True)
+class Wondered:
+    """Somebody, on another thread, asks all processes; `then` is called with what they answer."""
+
+    question: Question
+    then: Then
+
+
+News = Asked | Told | Exited | Wondered
 
 
 class World(Protocol):

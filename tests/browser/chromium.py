@@ -7,6 +7,7 @@ https://chromedevtools.github.io/devtools-protocol.
 from __future__ import annotations
 
 import base64
+import contextlib
 import fcntl
 import itertools
 import json
@@ -43,6 +44,10 @@ KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowRight": 39}
 def find() -> str | None:
     """Where a browser is, if one is installed."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+class Navigated(AssertionError):
+    """The page that was asked has gone to another one."""
 
 
 class Browser:
@@ -97,6 +102,8 @@ class Browser:
         until = time.monotonic() + PATIENCE_SECONDS
         while (message := self._next(until)).get("id") != number:
             self._note(message)
+        if "error" in message and "navigated" in message["error"]["message"]:
+            raise Navigated
         assert "error" not in message, f"{method}: {message['error']}"
         result: dict[str, Any] = message["result"]
         return result
@@ -146,8 +153,9 @@ class Browser:
         value = f"(v => v instanceof Node || v)(document.body && ({condition}))"
         look = f"new Promise(soon => setTimeout(soon, 40)).then(() => {value})"
         while time.monotonic() < until:
-            if found := self.see(look):
-                return found
+            with contextlib.suppress(Navigated):
+                if found := self.see(look):
+                    return found
         raise AssertionError(f"never true: {condition}; on the console: {self.errors}")
 
     def press(self, key: str) -> None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.browser.chromium import Browser, find
 from tests.browser.house import House
+from tests.wire.test_cli import Process, processes
+from tests.wire.test_processes_ops import Operated
+
+__all__ = ["processes"]  # a fixture
 
 LIVE = "document.documentElement.dataset.feed === 'live'"
 SHOWN = f"{LIVE} && document.querySelector('#state-PARKED .number')?.textContent"
@@ -160,3 +167,67 @@ def test_a_drain_is_shown_to_its_end_and_the_page_comes_back(browser: Browser) -
         browser.until(f"{LIVE} && document.getElementById('banner').hidden")
         serving = "document.querySelector('#ladder [aria-current]').textContent === 'serving'"
         browser.until(serving)
+
+
+def sign_in(page: Browser, token: str) -> None:
+    page.see(f"document.getElementById('token').value = '{token}'")
+    page.see("document.querySelector('button').click()")
+
+
+def test_with_a_token_a_browser_signs_in_once_and_out_again(
+    browser: Browser, tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("open-sesame\n", encoding="utf-8")
+    with House(ops_token_file=str(token)) as house:
+        browser.open(house.dashboard)
+        browser.until("document.getElementById('token')")
+        browser.errors.clear()  # the console has the status, 401
+        sign_in(browser, "nope")
+        browser.until("document.querySelector('[role=alert]')?.textContent.includes('not the')")
+        sign_in(browser, "open-sesame")
+        browser.until(SHOWN)
+        assert browser.see("location.href") == house.dashboard
+        assert browser.see("document.cookie") == "", "no script reads it"
+        browser.until("!document.getElementById('sign-out').hidden")
+        house.get("/", "/")
+        browser.until("document.getElementById('arrow-C8').classList.contains('lit')")
+        assert not any("open-sesame" in one for one in browser.requests)
+        browser.see("document.getElementById('sign-out').click()")
+        browser.until("document.getElementById('token')")
+        browser.open(house.dashboard)
+        browser.until("document.getElementById('token')")
+        sign_in(browser, "open-sesame")
+        browser.until(SHOWN)
+        port = house.server.address[1]
+    token.write_text("another\n", encoding="utf-8")
+    with House(port=port, ops_token_file=str(token)):
+        browser.until("document.getElementById('token')")
+
+
+def test_without_a_token_there_is_nothing_to_sign_out_of(page: Browser) -> None:
+    assert page.see("document.getElementById('sign-out').hidden")
+
+
+def test_several_processes_are_one_server_with_each_one_s_workers(
+    browser: Browser, processes: list[Process], tmp_path: Path
+) -> None:
+    browser.size(1280, 800)
+    fleet = Operated(tmp_path, "--event-retry-seconds", "0.1")
+    processes.append(fleet)
+    browser.open(f"http://127.0.0.1:{fleet.at[1]}/-/")
+    browser.until(SHOWN)
+    assert browser.see(text("version")).endswith(" · 2 processes")
+    names = "[...document.querySelectorAll('.lane-name')].map((one) => one.textContent)"
+    assert {one.partition("/")[0] for one in browser.see(names)} == {"1", "2"}
+    assert browser.see("!document.getElementById('ledger-crash').hidden")
+    browser.until(f"{text('balance')}.trim() === 'nothing is lost'")
+    browser.until(f"{text('tab-process')}.endsWith('2')")
+    os.kill(fleet.pid(2), signal.SIGKILL)
+    browser.until(f"{text('banner')}.includes('of 2 processes serve')")
+    assert browser.see(text("readiness")).strip() in ("incomplete", "ready")
+    browser.until("document.getElementById('banner').hidden")
+    browser.see("document.getElementById('tab-process').click()")
+    browser.until("document.querySelector('#state-CRASHED .number')?.textContent === '1'")
+    fleet.order("drain")
+    browser.until(f"{text('banner')}.startsWith('The server has stopped')")

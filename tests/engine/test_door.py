@@ -10,6 +10,7 @@ import itertools
 import threading
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any, get_args
 
@@ -24,6 +25,7 @@ from statemachine import (
     MachineSpec,
     Model,
     SealError,
+    SpecError,
     TransitionError,
     Unbound,
     load_system,
@@ -32,6 +34,7 @@ from statemachine import _generated as generated
 from statemachine._generated import JobMachine, JobState, WorkerMachine, WorkerState
 from statemachine.generate import class_name
 from statemachine.machine import SealedMachine, build
+from statemachine.model import State
 
 SYSTEM = load_system()
 ENGINES: tuple[Engine, ...] = get_args(Engine)
@@ -246,6 +249,33 @@ def test_an_unbound_class_says_so() -> None:
 
 @each_engine
 class TestWhatBindRefuses:
+    @pytest.mark.parametrize(
+        ("without", "more", "says"),
+        [
+            (
+                (),
+                ("ASLEEP",),
+                r"^worker\.toml: state ASLEEP: is one that the code lacks, expected ",
+            ),
+            (("LATE",), (), r"^worker\.toml: table states: lacks LATE, expected as the code has"),
+        ],
+    )
+    def test_a_class_of_another_spec(
+        self, without: tuple[str, ...], more: tuple[str, ...], says: str, engine: Engine
+    ) -> None:
+        worker = SYSTEM.machines["worker"]
+        states = {name: one for name, one in worker.states.items() if name not in without}
+        states |= {name: State(name=name, means="None.") for name in more}
+        other = replace(worker, states=states)
+        system = replace(SYSTEM, machines={**SYSTEM.machines, "worker": other})
+        with pytest.raises(SpecError, match=says):
+            Binder(system, engine=engine).bind(fake("worker"))
+
+    def test_a_machine_that_the_system_does_not_have(self, engine: Engine) -> None:
+        stranger = type("Stranger", (fake("worker"),), {"__slots__": (), "machine_name": "x"})
+        with pytest.raises(SpecError, match=r"^system\.toml: machines: lacks 'x', expected as"):
+            Binder(SYSTEM, engine=engine).bind(stranger)
+
     def test_a_class_that_inherits_a_guard(self, engine: Engine) -> None:
         class Deaf(JobMachine):
             __slots__ = ()
@@ -270,11 +300,6 @@ class TestWhatBindRefuses:
         binder = Binder(SYSTEM, engine=engine)
         with pytest.raises(SealError, match=r"^worker: Fake has a method started of its own"):
             binder.bind(binder.bind(fake("worker")))
-
-    def test_a_machine_that_the_system_does_not_have(self, engine: Engine) -> None:
-        stranger = type("Stranger", (fake("worker"),), {"__slots__": (), "machine_name": "x"})
-        with pytest.raises(KeyError, match="x"):
-            Binder(SYSTEM, engine=engine).bind(stranger)
 
 
 def test_an_engine_that_is_none_is_refused() -> None:

@@ -9,13 +9,19 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from server.config import Config
+from server.ledger import Account
+from server.observing import nothing
+from server.ops.snapshot import Process
+from server.ops.spelling import told
 from server.processes.channel import Message
+from server.processes.company import Company
 from server.processes.fleet import FINAL
+from server.processes.gathering import Gathered, Question
 from server.processes.parent import Parent
-from server.processes.world import Asked, Exited, News, Told
+from server.processes.world import Asked, Exited, News, Told, Wondered
 from server.server import sound_system
 from statemachine import Binder, Engine
 from statemachine._generated import FleetState
@@ -31,6 +37,8 @@ class FakeChild:
 
     generation: int
     told: list[str] = field(default_factory=list)
+    asked: list[Message] = field(default_factory=list)
+    heard: list[Message] = field(default_factory=list)
     ready: bool = False
     killed: bool = False
     gone: bool = False
@@ -38,6 +46,11 @@ class FakeChild:
     answered: int = 0
     accounted: bool = False
     status: int = 0
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop, and not only to dump."""
+        return "stop" in self.told
 
 
 class Brood:
@@ -57,12 +70,17 @@ class Brood:
         self.recorder = Recorder(threading.Lock())
         config = Config.of({**SETTINGS, "processes": places, **settings})
         binder = Binder(sound_system(), engine=engine, hook=self.recorder)
-        self.parent = Parent(config, self, binder, self._announce)
+        self.gathered: list[Gathered] = []
+        self.parent = Parent(config, self, binder, self._announce, self._own)
         self.fleet = self.parent.fleet
         self.parent.turn(())
 
     def _announce(self) -> None:
         self.announced += 1
+
+    def _own(self) -> Message:
+        process = Process(1, 1, 0.5, 0.0, None, None, None)
+        return {"url": "http://x", "uptime_seconds": 1.0, "process": asdict(process), "arrows": {}}
 
     # --- the world --------------------------------------------------------------------------
 
@@ -77,6 +95,12 @@ class Brood:
         if child is None:
             return  # it waits for its pause: a dump is nothing to it
         order = str(message["asks"])
+        if order == "tell":
+            child.asked.append(message)
+            return
+        if order == "hear":
+            child.heard.append(message)
+            return
         if order == "stop" and not child.told and self.fleet.state not in LEAVING:
             place = next(one.place for one in self.fleet.processes if one.number == number)
             if not self.fleet.serving(place):
@@ -134,8 +158,50 @@ class Brood:
         child.gone, child.answered, child.accounted = True, child.accepted, True
         child.status = status
         account = {"accepted": child.accepted, "answered": child.answered}
-        word = {"says": "ended", "status": status, "account": account}
+        word = {
+            "says": "ended", "status": status, "account": account, "snapshot": self.snapshot(number)
+        }  # fmt: skip
         self.tell(Told(number, word), Exited(number, status))
+
+    def snapshot(self, number: int) -> dict[str, object]:
+        """What a child says of itself now."""
+        child = self.children[number]
+        ledger = Account(
+            accepted=child.accepted, answered=child.answered, open=child.accepted - child.answered
+        )
+        one = nothing(sound_system())
+        return told(
+            replace(
+                one,
+                ready=child.ready and "stop" not in child.told,
+                occupancy={**one.occupancy, "readiness": {"READY": 1}},
+                connections=ledger.open,
+                connections_max=10,
+                answers={("GET", 200): child.answered},
+                latency=replace(one.latency, counts=(child.answered, *one.latency.counts[1:])),
+                ledger=ledger,
+            )
+        )
+
+    def answers(self, number: int, value: object = None) -> None:
+        """It answers all that it was asked, with what it is, or with this."""
+        child = self.children[number]
+        asked, child.asked = child.asked, []
+        for order in asked:
+            found = {"snapshot": self.snapshot(number)} if value is None else value
+            self.tell(Told(number, {"says": "told", "id": order["id"], "value": found}))
+
+    def wonder(self, what: str = "snapshot", **argument: object) -> None:
+        """Somebody asks all; what comes of it is in `gathered`."""
+        self.tell(Wondered(Question(what, argument), self.gathered.append))
+
+    def company(self) -> Company:
+        """All of them, as an operator sees them."""
+        return Company(
+            sound_system(),
+            lambda question, then: self.tell(Wondered(question, then)),
+            lambda: self.fleet.state,
+        )
 
     def dies(self, number: int, signal: int = 9) -> None:
         """It ends without a word."""

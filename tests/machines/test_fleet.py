@@ -274,6 +274,7 @@ class FleetHistory(RuleBasedStateMachine):
         self.brood = Brood(
             self.engine, places, restart_pause_seconds=pause, start_tries_max=3, lame_duck_seconds=1
         )
+        self.counted: dict[str, int] = {}
 
     def some(self, data: st.DataObject, **kinds: bool) -> int | None:
         """A child that lives and is as told."""
@@ -308,7 +309,7 @@ class FleetHistory(RuleBasedStateMachine):
 
     @rule(data=st.data(), status=st.sampled_from([0, 0, 0, 1, 3]))
     def one_ends_as_told(self, data: st.DataObject, status: int) -> None:
-        if number := self.some(data, told=True, killed=False):
+        if number := self.some(data, stopping=True, killed=False):
             self.brood.ends(number, status)
 
     @rule(data=st.data())
@@ -339,6 +340,33 @@ class FleetHistory(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.brood.passes(seconds)
 
+    @rule()
+    def somebody_asks_all(self) -> None:
+        self.brood.wonder()
+
+    @rule(data=st.data())
+    def one_answers(self, data: st.DataObject) -> None:
+        if number := self.some(data, asked=True, killed=False):
+            self.brood.answers(number)
+
+    @rule()
+    def all_answer(self) -> None:
+        self.brood.wonder()
+        for number in self.brood.alive():
+            self.brood.answers(number)
+
+    @invariant()
+    def what_is_told_of_all_is_never_less_than_before(self) -> None:
+        brood, company = self.brood, self.brood.company()
+        gathered, brood.gathered = brood.gathered, []
+        for one in map(company.sum_of, gathered):
+            terms = {"accepted": one.ledger.accepted, **one.ledger.outcomes}
+            now = {**terms, "answers": sum(one.answers.values()), "slow": sum(one.latency.counts)}
+            assert all(now[name] >= count for name, count in self.counted.items())
+            assert one.ledger.imbalance == 0
+            assert one.faults == ()
+            self.counted = now
+
     @invariant()
     def places_are_kept(self) -> None:
         fleet = self.brood.fleet
@@ -359,6 +387,9 @@ class FleetHistory(RuleBasedStateMachine):
         brood = self.brood
         brood.end()
         brood.judge()
+        brood.wonder()
+        self.what_is_told_of_all_is_never_less_than_before()
+        assert brood.parent.until() is None, "nobody waits for an answer"
         crashed = {"M13", "M15", "M19", "M21", "M22"} & set(brood.taken)
         if brood.fleet.state is FleetState.STOPPED:
             assert not crashed

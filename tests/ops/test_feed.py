@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pytest
 
 from server.config import Config
 from server.events import Hub, Subscription
-from server.ops.feed import REST_SECONDS_MAX, Feed, Lane
-from server.ops.snapshot import Snapshot
+from server.ops.feed import LOST_SECONDS, REST_SECONDS_MAX, Feed, Lane, View
 from server.server import Server, sound_system
 from statemachine import Binder, System
 from tests.clock import ManualClock
@@ -27,12 +26,17 @@ class House:
         self.step = "SERVING"
         self.server = Server(Config(port=0), clock=clock)
         self.broken = False
+        self.late: list[Callable[[], None]] | None = None
 
-    def snapshot(self) -> Snapshot:
+    def view(self, then: View) -> None:
         self.clock.advance(self.seconds)
         if self.broken:
             raise RuntimeError("cannot be looked at")
-        return self.server.snapshot()
+        look = self.server.snapshot(), self.lanes()
+        if self.late is None:
+            then(*look)
+        else:
+            self.late.append(lambda: then(*look))
 
     def lanes(self) -> Iterable[Lane]:
         return (Lane(f"worker_{n}", "BUSY", f"GET /{n}", 0.5) for n in range(1000))
@@ -107,6 +111,24 @@ def test_a_look_that_fails_is_logged_and_the_supervisor_goes_on(
     with caplog.at_level(logging.ERROR):
         assert here.frames() == 0
     assert "cannot be looked at" in caplog.text
+
+
+def test_a_look_that_comes_later_is_awaited_and_one_that_is_lost_is_not() -> None:
+    here = Watching()
+    here.hub.subscribe(here.viewer)
+    late: list[Callable[[], None]] = []
+    here.house.late = late
+    assert here.frames() == 0
+    here.clock.advance(LOST_SECONDS - 0.01)
+    assert (here.frames(), len(late)) == (0, 1), "one look at a time"
+    late.pop()()
+    here.house.late = None
+    assert here.frames() == 1, "it has rested by now, and is not due before that"
+    here.clock.advance(REST_SECONDS_MAX)
+    here.house.late = late
+    assert here.frames() == 1
+    here.clock.advance(LOST_SECONDS)
+    assert (here.frames(), len(late)) == (1, 2)
 
 
 def test_a_frame_has_states_and_arrows_in_the_order_of_the_spec() -> None:

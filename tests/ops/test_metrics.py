@@ -21,7 +21,8 @@ from server.ops.assets import assets_of
 from server.ops.door import Door
 from server.ops.metrics import exposition
 from server.ops.pages import Pages
-from server.ops.snapshot import Snapshot
+from server.ops.snapshot import Part, Several, Snapshot
+from server.processes.accounts import Total
 from server.server import Server, sound_system
 from tests.house.source import TOP
 
@@ -133,6 +134,56 @@ def test_a_server_that_is_not_sound_is_not_ready(now: Snapshot) -> None:
     unsound = dataclasses.replace(now, faults=("The ledger balances.",))
     value = samples(families(unsound))
     assert (value["interlock_ready",], value["interlock_faults",]) == (0, 1)
+
+
+@pytest.fixture(scope="module")
+def fleet(now: Snapshot) -> Snapshot:
+    """Two processes of three that answer, and one that starts."""
+    parts = (
+        Part(1, 1, "SERVING", True, now),
+        Part(3, 2, "SERVING", True, None),
+        Part(4, 2, "DRAINING", True, dataclasses.replace(now, ready=False, connections=5)),
+        Part(5, 3, "STARTING", False, None),
+    )
+    total = Total(accepted=9, answered=4, lost_by_crash=3, open=2)
+    several = Several("ROLLING", 3, parts)
+    return dataclasses.replace(now, several=several, ledger=total, ready=False, connections=77)
+
+
+@pytest.mark.parametrize("accept", [OPENMETRICS, "text/plain", ""])
+def test_of_several_processes_each_tells_what_it_has_now(
+    now: Snapshot, fleet: Snapshot, accept: str
+) -> None:
+    found = families(fleet, accept)
+    assert all(one.documentation and one.type != "unknown" for one in found)
+    value = samples(found)
+    assert value["interlock_connections", "1"] == now.connections
+    assert value["interlock_connections", "4"] == 5
+    assert ("interlock_connections", "3") not in value
+    assert ("interlock_connections",) not in value
+    assert value["interlock_held_bytes", "4", "file"] == now.held_file_bytes
+    assert value["interlock_process_places",] == 3
+    answered = {
+        labels: figure for (name, *labels_), figure in value.items()
+        if name == "interlock_process_answered" for labels in [tuple(labels_)]
+    }  # fmt: skip
+    assert answered == {("1", "SERVING"): 1, ("3", "SERVING"): 0, ("4", "DRAINING"): 1}
+    assert value["interlock_process_ready", "1"] == 1
+    assert value["interlock_process_ready", "4"] == 0
+    assert value["process_start_time_seconds", "parent"] == now.process.started_at
+    assert value["interlock_threads", "4"] == now.process.threads
+
+
+def test_of_several_processes_what_is_counted_is_one_sum(fleet: Snapshot) -> None:
+    value = samples(families(fleet))
+    assert value["interlock_requests_total", "GET", "2xx"] == 11
+    assert value["interlock_request_duration_seconds_count",] == sum(range(17))
+    assert value["interlock_ledger_accepted_total",] == 9
+    assert value["interlock_ledger_settled_total", "lost_by_crash"] == 3
+    assert (value["interlock_ledger_imbalance",], value["interlock_ready",]) == (0, 0)
+    assert value["process_cpu_seconds_total",] == fleet.process.cpu_seconds
+    counters = [one for one in families(fleet) if one.type in ("counter", "histogram")]
+    assert not any("process" in one.labels for family in counters for one in family.samples)
 
 
 def test_without_the_package_it_is_said_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -148,10 +148,3 @@ def test_a_total_is_an_equation_whatever_is_added(totals: list[Total]) -> None:
     left, right = terms.split(" = ")
     assert int(left) == sum(int(term.split()[-1]) for term in right.split(" + "))
     assert total.imbalance == sum(one.imbalance for one in totals)
-
-
-@pytest.mark.parametrize("setting", [{"ops_bind": "127.0.0.1:0"}, {"ctl_socket": "ctl"}])
-def test_what_is_for_one_process_is_refused_for_several(setting: dict[str, str]) -> None:
-    with pytest.raises(ConfigError, match="for one process"):
-        Config.of({"processes": 2, **setting})
-    Config.of({"processes": 2, "ops_bind": "off"})

@@ -165,20 +165,75 @@ def test_what_the_environment_refuses_is_one_line_and_exit_1(tmp_path: Path) -> 
             assert says in err
 
 
-def test_a_broken_spec_never_starts_a_server(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("file", "old", "new", "says"),
+    [
+        (
+            "worker.toml", 'to = "BUSY"', 'to = "BUZY"',
+            "worker.toml: row W4: 'to' is 'BUZY', expected a state: BUSY, DEAD, ",
+        ),
+        ("worker.toml", "transitions = [", "transitions = ", "worker.toml: not TOML: "),
+        ("worker.toml", 'id = "W7"', 'id = "W7", colour = "red"', "unknown key 'colour', expected"),
+        (
+            "worker.toml", 'id = "W7"', 'id = "W6"',
+            "worker.toml: row W6: arrow id 'W6' is used twice",
+        ),
+        ("system.toml", '"baton"', '"batton"', "batton.toml: no such file in "),
+        (
+            "vocabulary.toml", 'machine = "worker", python = "queue_has_job"',
+            'machine = "warder", python = "queue_has_job"',
+            "worker.toml: row W4: 'queue_has_job' is a word of machine warder",
+        ),
+        # Sound, and not what the code was generated from.
+        (
+            "readiness.toml", "OVERCOMMITTED", "CROWDED",
+            "readiness.toml: state CROWDED: is one that the code lacks, expected those of the code",
+        ),
+    ],
+)  # fmt: skip
+def test_a_broken_spec_never_starts_a_server(
+    tmp_path: Path, file: str, old: str, new: str, says: str
+) -> None:
+    spec = tmp_path / "spec"
+    shutil.copytree(TOP / "spec", spec)
+    text = (spec / file).read_text()
+    assert old in text
+    (spec / file).write_text(text.replace(old, new))
+    for options in ((), ("--processes", "2")):
+        out, err, status = Process(*options, spec=spec).ended()
+        assert (out, status, err.count("\n")) == ("", 1, 1), err
+        assert says in err
+
+
+def test_a_broken_spec_is_not_simulated(tmp_path: Path) -> None:
+    pytest.importorskip("greenlet")
     spec = tmp_path / "spec"
     shutil.copytree(TOP / "spec", spec)
     file = spec / "worker.toml"
-    text = file.read_text()
-    for broken, says in (
-        (text.replace('to = "BUSY"', 'to = "BUZY"'), "worker.toml: row W4: 'to' is 'BUZY'"),
-        (text.replace("transitions = [", "transitions = "), "worker.toml: not TOML"),
-        (text.replace('id = "W7"', 'id = "W7", colour = "red"'), "unknown key 'colour'"),
-    ):
-        file.write_text(broken)
-        out, err, status = Process(spec=spec).ended()
-        assert (out, status, err.count("\n")) == ("", 1, 1), err
-        assert says in err
+    file.write_text(file.read_text().replace('to = "BUSY"', 'to = "BUZY"'))
+    told = subprocess.run(
+        [sys.executable, "-m", "server", "simulate", "--lives", "1"],
+        env={**os.environ, "PYTHONPATH": str(TOP), "INTERLOCK_SPEC": str(spec)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (told.stdout, told.returncode, told.stderr.count("\n")) == ("", 2, 1), told.stderr
+    assert told.stderr.startswith("interlock: worker.toml: row W4: 'to' is 'BUZY', expected")
+
+
+@pytest.mark.parametrize("kind", ["nothing", "file", "other"])
+def test_a_spec_folder_that_is_none_is_told_in_one_line(tmp_path: Path, kind: str) -> None:
+    spec = tmp_path / "spec"
+    if kind == "file":
+        spec.touch()
+    if kind == "other":
+        spec.mkdir()
+        (spec / "system.toml").write_bytes(b"\xff\xfe")
+    out, err, status = Process(spec=spec).ended()
+    assert (out, status, err.count("\n")) == ("", 1, 1), err
+    assert err.startswith("interlock: system.toml: ")
 
 
 def test_the_number_of_threads_can_come_from_standard_input(processes: list[Process]) -> None:

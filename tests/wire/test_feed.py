@@ -9,7 +9,7 @@ from typing import Any
 
 from server.http1.messages import Request, Response
 from tests.event_stream import EventStreamParser
-from tests.wire.conftest import Serve, Served
+from tests.wire.conftest import Serve
 
 Frame = dict[str, Any]
 
@@ -17,9 +17,9 @@ Frame = dict[str, Any]
 class Viewer:
     """One who watches, as a browser does."""
 
-    def __init__(self, served: Served) -> None:
-        self._connection = http.client.HTTPConnection(*served.server.address, timeout=30)
-        self._connection.request("GET", "/-/feed")
+    def __init__(self, address: tuple[str, int], **fields: str) -> None:
+        self._connection = http.client.HTTPConnection(*address, timeout=30)
+        self._connection.request("GET", "/-/feed", headers=fields)
         self._response = self._connection.getresponse()
         assert self._response.getheader("Content-Type") == "text/event-stream"
         self._frames = self._read()
@@ -48,7 +48,7 @@ def test_a_viewer_sees_a_request_and_the_drain_to_its_end(serve: Serve) -> None:
         return Response(200, (), b"here")
 
     served = serve(handler, threads=2, drain_seconds_max=60.0)
-    viewer = Viewer(served)
+    viewer = Viewer(served.server.address)
     client = served.send(b"GET /hold/%3Cb%3E?key=secret HTTP/1.1\r\nHost: here\r\n\r\n")
     frame = viewer.until(lambda one: any(w["request"] for w in one["workers"]))
     (busy,) = [one for one in frame["workers"] if one["request"]]
@@ -66,7 +66,7 @@ def test_a_viewer_sees_a_request_and_the_drain_to_its_end(serve: Serve) -> None:
 
 def test_viewers_alone_hold_up_no_drain(serve: Serve) -> None:
     served = serve(lambda _: Response(200), drain_seconds_max=60.0)
-    viewers = [Viewer(served) for _ in range(3)]
+    viewers = [Viewer(served.server.address) for _ in range(3)]
     for viewer in viewers:
         viewer.until(lambda one: one["phase"] == "SERVING")
     served.server.request_stop()

@@ -201,6 +201,32 @@ def test_a_listener_of_their_own(serve: Serve, tmp_path: Path) -> None:
     assert served.server.snapshot().answers == {("GET", 200): 1}
 
 
+def test_a_browser_signs_in_and_watches_the_feed(serve: Serve, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("open-sesame\n")
+    served = serve(answer, ops_token_file=str(token))
+    client = served.client()
+    browser = b"Host: localhost\r\nAccept: text/html\r\n"
+    client.send(b"GET /-/ HTTP/1.1\r\n" + browser + b"\r\n")
+    form = client.reply()
+    assert (form.status, form.fields["content-type"]) == (401, "text/html; charset=utf-8")
+    content = b"token=open-sesame"
+    posted = browser + b"Content-Length: %d\r\n\r\n" % len(content) + content
+    client.send(b"POST /-/login HTTP/1.1\r\n" + posted)
+    welcome = client.reply()
+    assert (welcome.status, welcome.fields["location"]) == (303, "/-/")
+    cookie = b"Cookie: " + welcome.fields["set-cookie"].partition(";")[0].encode() + b"\r\n"
+    client.send(b"GET /-/ready HTTP/1.1\r\n" + browser + cookie + b"\r\n")
+    assert client.reply().content == b"ready\n"
+    feed = served.client()
+    feed.send(b"GET /-/feed HTTP/1.1\r\n" + browser + cookie + b"\r\n")
+    assert "text/event-stream" in feed.interim()
+    client.send(b"POST /-/logout HTTP/1.1\r\n" + browser + cookie + b"Content-Length: 0\r\n\r\n")
+    assert client.reply().status == 303
+    client.send(b"GET /-/ready HTTP/1.1\r\n" + browser + cookie + b"\r\n")
+    assert client.reply().status == 401
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [

@@ -29,6 +29,7 @@ LINE = re.compile(
     r"with (\d+) threads? in each of (\d+) processes \(pid (?P<pid>\d+)\)\n"
 )
 LEDGER = re.compile(r"ledger: accepted (\d+) = " + r"\D+ (\d+)" * 5 + "\n")
+TERMS = ("accepted", *Total().outcomes)
 APPLICATION = """\
 import os, threading
 
@@ -54,11 +55,10 @@ class Several(Process):
         self.address_ = "127.0.0.1", int(found["port"])
         assert int(found["pid"]) == self.popen.pid
 
-    def says(self, text: str) -> None:
-        """Return when the log has said so."""
+    def says(self, text: str) -> str:
+        """The line, when the log has said so."""
         assert self.popen.stderr is not None
-        while text not in self.popen.stderr.readline():
-            pass
+        return next(line for line in self.popen.stderr if text in line)
 
     def total(self) -> tuple[Total, int]:
         """The ledger at the end, and the exit status."""
@@ -66,7 +66,7 @@ class Several(Process):
         found = LEDGER.fullmatch(out)
         assert found, out + err
         assert "Traceback" not in err
-        return Total(*map(int, found.groups())), status
+        return Total(**dict(zip(TERMS, map(int, found.groups()), strict=True))), status
 
 
 class Visitor(threading.Thread):

@@ -7,6 +7,7 @@ generated from these fields: `head_bytes_max` is `--head-bytes-max`.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -53,6 +54,7 @@ KIB: Final = 1024
 MIB: Final = 1024 * KIB
 
 
+@functools.cache
 def html_folder() -> Path:
     """The pages that belong to this code: in a wheel beside this file, in a checkout at the top."""
     installed = Path(__file__).parent / "_html"

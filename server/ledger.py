@@ -16,7 +16,7 @@ from __future__ import annotations
 import enum
 import itertools
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from operator import attrgetter
 
@@ -83,6 +83,39 @@ COUNTS_MAX = 10
 """How often open entries are counted again when something has moved meanwhile."""
 
 
+class Tallies(Mapping[str, Callable[[], object]]):
+    """What counts each of these arrows. A count is made when it is first asked for, which for most
+    of a short life's is never.
+    """
+
+    __slots__ = ("_arrows", "_counts")
+
+    def __init__(self, arrows: Iterable[str]) -> None:
+        self._arrows = dict.fromkeys(arrows)
+        self._counts: dict[str, itertools.count[int]] = {}
+
+    def __getitem__(self, arrow: str) -> Callable[[], object]:
+        count = self._counts.get(arrow)
+        if count is None:
+            if arrow not in self._arrows:
+                raise KeyError(arrow)
+            # One step of the interpreter: whoever comes second counts with the first one's.
+            count = self._counts.setdefault(arrow, itertools.count())
+        return count.__next__
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrows)
+
+    def __len__(self) -> int:
+        return len(self._arrows)
+
+    def taken(self, arrow: str) -> int:
+        """How often it was taken so far; 0 for one that nobody counts."""
+        count = self._counts.get(arrow)
+        # A count shows its next number, and nothing else of it can be read without advancing it.
+        return 0 if count is None else int(repr(count)[len("count(") : -1])
+
+
 class Ledger:
     """Counts the arrows that open and close entries, and those in `also`. `tallies` are what a
     Binder calls for them.
@@ -94,16 +127,16 @@ class Ledger:
         if set(spec.settled) != set(TERMS):
             raise ValueError(f"the ledger's terms are {sorted(spec.settled)}, expected {TERMS}")
         self._spec = spec
-        self._counts = {arrow: itertools.count() for arrow in dict.fromkeys([*spec.arrows, *also])}
+        self._tallies = Tallies((*spec.arrows, *also))
 
     @property
     def tallies(self) -> Mapping[str, Callable[[], object]]:
         """By arrow, what counts it."""
-        return {arrow: count.__next__ for arrow, count in self._counts.items()}
+        return self._tallies
 
     def taken(self) -> dict[str, int]:
         """How often each arrow that is counted was taken so far."""
-        return {arrow: self._sum([arrow]) for arrow in self._counts}
+        return {arrow: self._tallies.taken(arrow) for arrow in self._tallies}
 
     def left_open(self, connections: Iterable[Model]) -> int:
         """How many of these are in a state with an open entry, by what they say themselves."""
@@ -134,8 +167,7 @@ class Ledger:
         return replace(account, open=max(0, account.open + account.imbalance))
 
     def _sum(self, arrows: Iterable[str]) -> int:
-        # A count shows its next number, and nothing else of it can be read without advancing it.
-        return sum(int(repr(self._counts[arrow])[len("count(") : -1]) for arrow in arrows)
+        return sum(map(self._tallies.taken, arrows))
 
 
 def by_state(models: Iterable[Model]) -> dict[str, int]:

@@ -11,8 +11,21 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import z3
+
+from statemachine.joining import every_of, some_of
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a formula is made of, and whether a quantifier is among that. One that is `quantified`
+    and has no children begins with one.
+    """
+
+    quantified: bool
+    children: tuple[z3.ExprRef, ...] = ()
 
 
 class Grounding:
@@ -25,7 +38,7 @@ class Grounding:
         self._whole = whole
         self.terms: dict[str, list[z3.ExprRef]] = {}
         self._known: set[int] = set()
-        self._has: dict[int, bool] = {}
+        self._shapes: dict[int, Shape] = {}
         self._kept: list[z3.ExprRef] = []
         self._numbers = Counter[str]()
         self._witness: str | None = None
@@ -50,24 +63,25 @@ class Grounding:
         return self._turn(formula, positive=True)
 
     def _turn(self, formula: z3.ExprRef, *, positive: bool) -> z3.ExprRef:
-        if not self._quantified(formula):
+        shape = self._shape(formula)
+        if not shape.quantified:
             return formula
-        if _is_quantified(formula):
+        if not shape.children:
             universal = formula.is_forall()
             if self._whole or universal is positive:
                 return self._all(formula, universal=universal, positive=positive)
             return self._one(formula, positive=positive)
-        children = formula.children()
-        if z3.is_not(formula):
+        children, kind = shape.children, formula.decl().kind()
+        if kind == z3.Z3_OP_NOT:
             return z3.Not(self._turn(children[0], positive=not positive))
-        if z3.is_implies(formula):
-            children = [z3.Not(children[0]), children[1]]
+        if kind == z3.Z3_OP_IMPLIES:
+            children = (z3.Not(children[0]), children[1])
             parts = self._parts(children, alternatives=positive, positive=positive)
-            return z3.Or(*parts, self._context)
-        assert z3.is_and(formula) or z3.is_or(formula), f"quantifiers below {formula.decl()}"
-        parts = self._parts(children, alternatives=z3.is_or(formula) is positive, positive=positive)
-        joined = z3.And if z3.is_and(formula) else z3.Or
-        return joined(*parts, self._context)
+            return some_of(parts, self._context)
+        assert kind in (z3.Z3_OP_AND, z3.Z3_OP_OR), f"quantifiers below {formula.decl()}"
+        is_or = kind == z3.Z3_OP_OR
+        parts = self._parts(children, alternatives=is_or is positive, positive=positive)
+        return (some_of if is_or else every_of)(parts, self._context)
 
     def _parts(
         self, children: Iterable[z3.ExprRef], *, alternatives: bool, positive: bool
@@ -82,28 +96,31 @@ class Grounding:
         self._numbers = most
         return parts
 
-    def _quantified(self, formula: z3.ExprRef) -> bool:
+    def _shape(self, formula: z3.ExprRef) -> Shape:
         key = formula.get_id()
-        if key not in self._has:
+        found = self._shapes.get(key)
+        if found is None:
             # An id is only its formula's as long as that is kept.
             self._kept.append(formula)
-            self._has[key] = _is_quantified(formula) or any(
-                self._quantified(child) for child in formula.children()
-            )
-        return self._has[key]
+            if _is_quantified(formula):
+                found = Shape(quantified=True)
+            else:
+                children = tuple(formula.children())
+                found = Shape(any(self._shape(one).quantified for one in children), children)
+            self._shapes[key] = found
+        return found
 
     def _all(self, formula: z3.QuantifierRef, *, universal: bool, positive: bool) -> z3.ExprRef:
         """What is said of all, or of one, said of the named ones."""
         self.expanded = True
         body = formula.body()
-        nested = self._quantified(body)
+        nested = self._shape(body).quantified
         sorts = [formula.var_sort(number).name() for number in range(formula.num_vars())]
         found = []
         for chosen in itertools.product(*(self.terms.get(sort, []) for sort in sorts)):
             one = z3.substitute_vars(body, *reversed(chosen))
             found.append(self._turn(one, positive=positive) if nested else one)
-        joined = z3.And if universal else z3.Or
-        return joined(*found, self._context)
+        return (every_of if universal else some_of)(found, self._context)
 
     def _one(self, formula: z3.QuantifierRef, *, positive: bool) -> z3.ExprRef:
         """What is said of something, said of a witness."""
@@ -115,7 +132,7 @@ class Grounding:
             self._numbers[sort.name()] += 1
             names.append(z3.Const(f"{self._witness} {sort}{self._numbers[sort.name()]}", sort))
         self.witnesses += names
-        nested = self._quantified(formula.body())
+        nested = self._shape(formula.body()).quantified
         body = z3.substitute_vars(formula.body(), *reversed(names))
         return self._turn(body, positive=positive) if nested else body
 

@@ -259,7 +259,8 @@ class System:
     """All machines, the vocabulary, and what is said of them together.
 
     `pinned` says for a name under `bounds` how many states an exploration of it must find.
-    `invariants` always hold, too: a proof of the properties needs them.
+    `invariants` always hold, too: a proof of the properties needs them. `arrows` is every arrow of
+    every machine, by id.
     """
 
     name: str
@@ -273,8 +274,9 @@ class System:
     composition: Composition | None = None
     pinned: Mapping[str, int] = field(default_factory=dict)
     invariants: tuple[Given, ...] = ()
+    arrows: Mapping[str, Arrow] = field(init=False, repr=False, compare=False)
 
-    @property
-    def arrows(self) -> Mapping[str, Arrow]:
-        """Every arrow of every machine, by id."""
-        return {arrow.id: arrow for machine in self.machines.values() for arrow in machine.arrows}
+    def __post_init__(self) -> None:
+        # Made once: a server asks for it at its start, the checks and the prover at every step.
+        arrows = {arrow.id: arrow for one in self.machines.values() for arrow in one.arrows}
+        object.__setattr__(self, "arrows", arrows)

@@ -44,6 +44,7 @@ from statemachine.composition import (
     Unless,
     machine_of,
 )
+from statemachine.joining import every_of, some_of
 
 STATE = "STATE"
 QUEUE = ("the queue",)
@@ -221,11 +222,11 @@ class Theory:
 
     def both(self, parts: Sequence[z3.BoolRef]) -> z3.BoolRef:
         """All of them."""
-        return z3.And(*parts, self.context) if parts else z3.BoolVal(True, self.context)
+        return every_of(parts, self.context)
 
     def either(self, parts: Sequence[z3.BoolRef]) -> z3.BoolRef:
         """One of them at least."""
-        return z3.Or(*parts, self.context) if parts else z3.BoolVal(False, self.context)
+        return some_of(parts, self.context)
 
     # --- conditions -------------------------------------------------------------------------
 

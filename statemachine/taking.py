@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
@@ -31,7 +32,7 @@ class Taking:
     after: Moment
     demands: tuple[Demand, ...]
 
-    @property
+    @functools.cached_property
     def writes(self) -> frozenset[tuple[str, ...]]:
         """The keys whose value is not the same term as before."""
         values = self.before.values

@@ -112,15 +112,18 @@ class History:
     """Which channel each of the last events belonged to: so a gap can say how many it lost."""
 
     def __init__(self, size: int = HISTORY_EVENTS) -> None:
-        self._keys = array("Q")
+        # It grows to its size: numbers begin with 1, so that there is a place 0 from the beginning.
+        self._keys = array("Q", (0,))
         self._size = size
         self._last = 0
 
     def add(self, number: int, name: str) -> None:
         """The event of this number, which is the next, belongs to the channel of this name."""
-        if not self._keys:
-            self._keys.frombytes(bytes(8 * self._size))
-        self._keys[number % self._size] = _key(name)
+        at = number % self._size
+        if at < len(self._keys):
+            self._keys[at] = _key(name)
+        else:
+            self._keys.append(_key(name))
         self._last = number
 
     def count(self, name: str, after: int, last: int) -> int | None:

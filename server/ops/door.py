@@ -11,6 +11,7 @@ What it keeps out, besides those who do not know the token where there is one (`
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from collections.abc import Iterable
 from typing import Final
@@ -73,6 +74,7 @@ def host_of(authority: str) -> str:
     return authority.partition(":")[0]
 
 
+@functools.lru_cache(maxsize=64)
 def is_address(host: str) -> bool:
     """Whether it is the literal of an IP address."""
     try:
@@ -82,6 +84,7 @@ def is_address(host: str) -> bool:
     return True
 
 
+@functools.lru_cache(maxsize=64)
 def is_loopback(host: str) -> bool:
     """Whether it is the literal of an address that only this machine reaches."""
     return is_address(host) and ipaddress.ip_address(host).is_loopback

@@ -63,6 +63,7 @@ class Bearer:
             errand, self.errand = self.errand, None
             assert errand is not None
             home = errand()
+            del errand  # it holds on to its carrier, and this frame may wait for long
             if len(_IDLE.bearers) < IDLE_MAX:
                 _IDLE.bearers.append(self)
             home.switch()

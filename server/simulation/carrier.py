@@ -31,13 +31,7 @@ from types import TracebackType
 from typing import ClassVar, Final, Self
 
 from server.simulation.bearers import Greenlet, bear, greenlets
-from server.simulation.failures import (
-    CarrierError,
-    CurtainFalls,
-    Deadlock,
-    Endless,
-    TaskDied,
-)
+from server.simulation.failures import CarrierError, CurtainFalls, Deadlock, Endless, TaskDied
 from server.simulation.primitives import (
     NEVER,
     OPEN,
@@ -104,6 +98,8 @@ class Carrier:
         self.tasks: list[Task] = []
         self.current: Task | None = None
         self._living: list[Task] = []
+        # Nobody's time comes before this one. Until then only gates are looked at: at every point.
+        self._due = NEVER
         self._settling = False
         self._closed = False
         self._failure: CarrierError | None = None
@@ -166,6 +162,7 @@ class Carrier:
         me.gate = gate
         if until != NEVER:
             me.until = until
+            self._due = min(self._due, until)
         chosen = self._next(me)
         if chosen is None:
             self._main.switch()
@@ -216,13 +213,13 @@ class Carrier:
             return self._on_route(self._route[step])
         if step >= self._steps_limit:
             return self._end_here()
-        now = self.now
-        runnable = [one for one in self._living if one.gate.is_open or one.until <= now]
+        if self.now < self._due:
+            runnable = [one for one in self._living if one.gate.is_open]
+        else:
+            runnable = self._able()
         if not runnable:
             runnable = self._wait_for_time()
             if not runnable:
-                if self.trail is not None and step >= self._route_ends:
-                    self.trail.append(NOBODY)
                 return None
         chosen = self._choose(runnable, current) if len(runnable) > 1 else runnable[0]
         if self.trail is not None:
@@ -234,11 +231,22 @@ class Carrier:
     def _wait_for_time(self) -> list[Task]:
         """Let time pass until somebody can go on. Nobody: the run is over."""
         while self._time_passes():
-            now = self.now
-            runnable = [one for one in self._living if one.gate.is_open or one.until <= now]
+            runnable = self._able()
             if runnable:
                 return runnable
+        if self.trail is not None and self.steps > self._route_ends:
+            self.trail.append(NOBODY)
         return []
+
+    def _able(self) -> list[Task]:
+        """Who can go on, now that somebody's time may have come."""
+        now = self.now
+        self._due = self._earliest()
+        return [one for one in self._living if one.gate.is_open or one.until <= now]
+
+    def _earliest(self) -> float:
+        """The next time that somebody waits for."""
+        return min([one.until for one in self._living], default=NEVER)
 
     def _on_route(self, number: int) -> Task:
         """Who went on here in the run before, looked at by nobody."""
@@ -260,7 +268,7 @@ class Carrier:
             self.idle()
         if self._settling or self._failure is not None:
             return False
-        until = min((one.until for one in self._living), default=NEVER)
+        until = self._earliest()
         if until == NEVER:
             self.stop(Deadlock(f"nobody can go on\n{self.describe()}"))
             return False

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, cast
 
 HANGS: Final = (
     *("hang", "stuck", "slow", "stream", "sized", "liar", "breaks", "big", "file", "short"),
@@ -51,15 +51,22 @@ class Line:
         )
 
 
-class Ear(logging.Handler):
-    """Keeps what is said from WARNING on, while it is open, in place of whoever else listens."""
+LOGGER: Final = logging.getLogger("interlock")
+
+
+class Ear:
+    """Keeps what is said from WARNING on, while it is open, in place of whoever else listens.
+
+    To the logger it is a Handler: `level` and `handle` are all that it asks of one. A real one has
+    a lock and a place in the module's list, which cost a short life more than all that it says.
+    """
+
+    level: Final = logging.WARNING
 
     def __init__(self) -> None:
-        super().__init__(logging.WARNING)
         self.lines: list[Line] = []
-        self._logger = logging.getLogger("interlock")
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def handle(self, record: logging.LogRecord) -> None:
         """One entry, formatted without its traceback, but for the error itself."""
         text = record.getMessage()
         if record.exc_info and record.exc_info[1] is not None:
@@ -67,10 +74,10 @@ class Ear(logging.Handler):
         self.lines.append(Line(record.levelno, record.name, str(record.msg), text))
 
     def __enter__(self) -> Self:
-        logger = self._logger
+        logger = LOGGER
         self._before = logger.propagate, logger.level, logger.handlers
         # As plain attributes: to ask the module for it takes many locks, and a life is short.
-        logger.propagate, logger.handlers = False, [self]
+        logger.propagate, logger.handlers = False, [cast("logging.Handler", self)]
         if logger.level != logging.WARNING:
             logger.setLevel(logging.WARNING)
         return self
@@ -81,7 +88,7 @@ class Ear(logging.Handler):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        logger = self._logger
+        logger = LOGGER
         logger.propagate, level, logger.handlers = self._before
         if level != logger.level:
             logger.setLevel(level)

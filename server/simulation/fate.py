@@ -39,25 +39,13 @@ class Fate:
         self._carrier = life.carrier
         self._street = life.past.street
         self._struck: set[Task] = set()
-        self._kinds: dict[str, Callable[[float], None]] = {
-            "stop": lambda _: life.stop(),
-            "stop_twice": self._stop_twice,
-            "strike_worker": self._strike_worker,
-            "strike_reactor": self._strike_reactor,
-            "no_threads": self._no_threads,
-            "no_descriptors": self._no_descriptors,
-            "bad_accept": self._bad_accept,
-            "no_room": self._no_room,
-            "disk_full": self._disk_full,
-            "wall": self._wall,
-            "leap": self._leap,
-            "release": self._release,
-            "flood": self._flood,
-        }
 
     def do(self, deed: Deed) -> None:
         """Do it, on a task of its own."""
-        self._kinds[deed.kind](deed.value)
+        KINDS[deed.kind](self, deed.value)
+
+    def _stop(self, _: float) -> None:
+        self._life.stop()
 
     def _stop_twice(self, value: float) -> None:
         self._life.stop()
@@ -157,3 +145,21 @@ class Fate:
         for end in ends:
             if not end.closed:
                 end.peer_leaves()
+
+
+KINDS: Final[dict[str, Callable[[Fate, float], None]]] = {
+    "stop": Fate._stop,
+    "stop_twice": Fate._stop_twice,
+    "strike_worker": Fate._strike_worker,
+    "strike_reactor": Fate._strike_reactor,
+    "no_threads": Fate._no_threads,
+    "no_descriptors": Fate._no_descriptors,
+    "bad_accept": Fate._bad_accept,
+    "no_room": Fate._no_room,
+    "disk_full": Fate._disk_full,
+    "wall": Fate._wall,
+    "leap": Fate._leap,
+    "release": Fate._release,
+    "flood": Fate._flood,
+}
+"""By its kind, what does a deed."""

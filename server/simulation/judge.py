@@ -8,8 +8,10 @@ holds the two to each other.
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Final
 
 from server.net.baton import Baton
@@ -52,6 +54,16 @@ def roles_of(system: System, arrow: Arrow) -> Roles | None:
     )
 
 
+@functools.lru_cache(maxsize=1000)
+def role_of(thread: str) -> str:
+    """What a thread may fire by its name alone. The reactor's own nothing: that is for whoever has
+    the baton to do.
+    """
+    if thread.startswith("worker_"):
+        return "worker"
+    return "" if thread == "reactor" else thread
+
+
 OF_A_WORKER: Final = {"revoked": {"reactor"}, "cut": {"worker", "reactor"}}
 """Events of what a worker owns that are not its own alone: the reactor is the heir of one that has
 lost its lease, and a forced stop may come before it has taken its inheritance.
@@ -72,17 +84,17 @@ class Row:
     target: int
     equals: list[Balance] = field(default_factory=list)
     apart: list[tuple[int, ...]] = field(default_factory=list)
-    is_told: bool = False
     asks: list[tuple[str, bool, str]] = field(default_factory=list)
+    is_told: bool = False
+    leads: bool = False
+    is_plain: bool = False
 
-    def is_of(self, arrow: Arrow) -> bool:
-        """Whether the spec's arrow is the one that was taken."""
-        return self.arrow is arrow or self.arrow == arrow
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether nothing is to be looked at but the counts."""
-        return not (self.asks or self.equals or self.apart or self.arrow.sync)
+    def settle(self) -> None:
+        """What is asked of it at every arrow: `leads` says whether it may change who is the
+        reactor, `is_plain` that nothing is to be looked at but the counts.
+        """
+        self.leads = self.arrow.machine == Baton.machine_name
+        self.is_plain = not (self.asks or self.equals or self.apart or self.arrow.sync)
 
 
 @dataclass(slots=True)
@@ -94,7 +106,6 @@ class Book:
     initial: dict[str, str]
     groups: dict[str, int]
     joints: list[tuple[str, Roles]]
-    plain: frozenset[str]
 
 
 @functools.cache
@@ -124,10 +135,10 @@ def book_of(system_of: Callable[[], System]) -> Book:
             row.asks.append((words[state.requires].python, True, f"requires {state.requires}"))
         if state.forbids:
             row.asks.append((words[state.forbids].python, False, f"forbids {state.forbids}"))
+        row.settle()
         rows[arrow.id] = row
     return Book(
         rows=rows,
-        plain=frozenset(name for name, row in rows.items() if row.is_plain),
         places=places,
         initial={name: machine.initial for name, machine in system.machines.items()},
         groups={joint.id: len(joint.groups) for joint in system.joints},
@@ -149,6 +160,8 @@ class Record:
 Step = tuple[float, str, int, str]
 """When, who, which object and which arrow, by its id."""
 
+ARROW_OF: Final = itemgetter(3)
+
 
 class Judge:
     """A hook for one server. `faults` is all that was wrong, `steps` what was done.
@@ -163,7 +176,6 @@ class Judge:
     def __init__(self, book: Book, carrier: Carrier) -> None:
         self._book = book
         self._rows = book.rows
-        self._plain = book.plain
         self._carrier = carrier
         self._records: dict[int, Record] = {}
         self._counts = [0] * len(book.places)
@@ -188,19 +200,20 @@ class Judge:
         return [one for one in self._records.values() if one.model.machine_name == machine]
 
     def __call__(self, model: Model, arrow: Arrow) -> None:
-        carrier, row, key = self._carrier, self._rows.get(arrow.id), id(model)
-        if row is None or not row.is_of(arrow):
+        carrier, row = self._carrier, self._rows.get(arrow.id)
+        if row is None or (row.arrow is not arrow and row.arrow != arrow):
             self._fault(f"{arrow}: no such arrow")
             return
         now, current = carrier.now, carrier.current
-        record = self._records.get(key) or self._begin(model, arrow)
+        record = self._records.get(id(model)) or self._begin(model, arrow)
         name = "outside" if current is None else current.name
         self.steps.append((now, name, record.serial, arrow.id))
         if record.state != arrow.source:
             self._fault(f"{arrow}: the object was in {record.state}")
-        if row.roles is not None and not self._may(name, row.roles):
+        roles = row.roles
+        if roles is not None and role_of(name) not in roles and not self._leads(name, roles):
             self._fault(f"{arrow} on thread {name}")
-        if isinstance(model, Baton):
+        if row.leads and isinstance(model, Baton):
             self._follow(model, arrow)
         if row.is_told or self.tells_all:
             self.told(record, arrow)
@@ -210,7 +223,7 @@ class Judge:
         if counts[row.source] > 0:
             counts[row.source] -= 1
         counts[row.target] += 1
-        if arrow.id not in self._plain or self._half_done or self._owed:
+        if not row.is_plain or self._half_done or self._owed:
             self._weigh(model, row)
         if self.alarms and len(self.steps) in self.alarms:
             self.alarms[len(self.steps)]()
@@ -234,12 +247,8 @@ class Judge:
         self._carrier.point()
         self.between.discard(task)
 
-    def _may(self, name: str, roles: Roles) -> bool:
-        if "reactor" in roles and name in (self.heir, self.reactor):
-            return True
-        if name.startswith("worker_"):
-            return "worker" in roles
-        return name != "reactor" and name in roles
+    def _leads(self, name: str, roles: Roles) -> bool:
+        return "reactor" in roles and name in (self.heir, self.reactor)
 
     def _weigh(self, model: Model, row: Row) -> None:
         for word, wanted, says in row.asks:
@@ -258,7 +267,12 @@ class Judge:
         """Hold the counts against the properties that this arrow may have broken."""
         counts = self._counts
         for left, right, says in row.equals:
-            if sum([counts[x] for x in left]) != sum([counts[x] for x in right]):
+            here = there = 0
+            for place in left:
+                here += counts[place]
+            for place in right:
+                there += counts[place]
+            if here != there:
                 self._fault(says)
         for group in row.apart:
             for place in group:
@@ -301,7 +315,4 @@ def _nobody(record: Record, arrow: Arrow) -> None:
 
 def taken(steps: list[Step]) -> Mapping[str, int]:
     """How often each arrow was taken."""
-    counts: dict[str, int] = {}
-    for _, _, _, arrow in steps:
-        counts[arrow] = counts.get(arrow, 0) + 1
-    return counts
+    return Counter(map(ARROW_OF, steps))

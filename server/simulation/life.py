@@ -152,6 +152,7 @@ class Life:
                 if not one.has_ended
             ]
             self._take_stock()
+        past.street.clear()
         return past
 
     def server_tasks(self) -> list[Task]:

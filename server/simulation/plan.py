@@ -210,10 +210,9 @@ def draw_plan(seed: int) -> Plan:
     rough = draw.chance(2)
     numbers = iter(range(1, 1000))
     visitors = tuple(_visitor(draw, one, numbers, rough=rough) for one in range(count))
-    deeds = [_deed(draw) for _ in range(draw.of((0, 0, 1, 1, 2, 3)) if rough else draw.below(2))]
+    drawn = [_deed(draw) for _ in range(draw.of((0, 0, 1, 1, 2, 3)) if rough else draw.below(2))]
     if draw.chance(60):
-        deeds.insert(0, Deed(draw.of(START_FAULTS)))
-    deeds = [replace(one, number=number) for number, one in enumerate(deeds)]
+        drawn.insert(0, (draw.of(START_FAULTS), 0, 0.0, 0.0))
     return Plan(
         seed=seed,
         setting=draw.below(SETTINGS),
@@ -221,7 +220,7 @@ def draw_plan(seed: int) -> Plan:
         walk=draw.of(WALKS),
         points=draw.of(POINTS),
         visitors=visitors,
-        deeds=tuple(deeds),
+        deeds=tuple(Deed(*one, number) for number, one in enumerate(drawn)),
     )
 
 
@@ -259,10 +258,10 @@ def _ask(draw: Draw, number: int, *, rough: bool) -> Ask:
     return Ask(kind, number, method, draw.of(FORMS), size)
 
 
-def _deed(draw: Draw) -> Deed:
+def _deed(draw: Draw) -> tuple[str, int, float, float]:
     kind = draw.of(DEEDS)
     arrows = draw.below(200) if draw.chance(2) else draw.below(40)
     if draw.chance(4):
         arrows = 0
     seconds = draw.number() * draw.of((0.05, 1.0, 3.0))
-    return Deed(kind, arrows, round(seconds, 3), round(draw.number(), 3))
+    return kind, arrows, round(seconds, 3), round(draw.number(), 3)

@@ -6,8 +6,9 @@ server has no reason to need it.
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -36,7 +37,7 @@ class Head:
     """A status and fields, names in lower case."""
 
     status: int
-    fields: dict[bytes, bytes]
+    fields: Mapping[bytes, bytes]
     end: int
 
     @property
@@ -68,7 +69,14 @@ def read_head(data: bytearray, at: int) -> Head | None:
         if not b"HTTP/1.1 ".startswith(begun):
             raise Malformed(f"no response begins with {begun!r}")
         return None
-    first, *lines = bytes(data[at:end]).split(b"\r\n")
+    status, fields = _read_lines(bytes(data[at:end]))
+    return Head(status, fields, end + 4)
+
+
+@functools.lru_cache(maxsize=4096)
+def _read_lines(text: bytes) -> tuple[int, Mapping[bytes, bytes]]:
+    """The status and the fields of a head, which many lives get to the letter. Raises Malformed."""
+    first, *lines = text.split(b"\r\n")
     found = STATUS_LINE.fullmatch(first)
     if found is None:
         raise Malformed(f"no status line: {first!r}")
@@ -81,20 +89,19 @@ def read_head(data: bytearray, at: int) -> Head | None:
         if name in fields and name in SINGLE:
             raise Malformed(f"{name!r} comes twice")
         fields[name] = match[2]
-    head = Head(int(found[1]), fields, end + 4)
-    _check(head)
-    return head
+    status = int(found[1])
+    _check(status, fields)
+    return status, fields
 
 
-def _check(head: Head) -> None:
+def _check(status: int, fields: Mapping[bytes, bytes]) -> None:
     """What concerns the fields together. Raises Malformed."""
-    fields = head.fields
     length = fields.get(b"content-length")
     if length is not None and (not length.isdigit() or b"transfer-encoding" in fields):
         raise Malformed(f"Content-Length is {length!r}")
-    if head.status == 204 and (length is not None or b"transfer-encoding" in fields):
+    if status == 204 and (length is not None or b"transfer-encoding" in fields):
         raise Malformed("204 with content")
-    if head.status >= 200 and not DATE.fullmatch(fields.get(b"date", b"")):
+    if status >= 200 and not DATE.fullmatch(fields.get(b"date", b"")):
         raise Malformed(f"Date is {fields.get(b'date')!r}")
 
 
@@ -157,10 +164,10 @@ class Reader:
         if coding is not None:
             if coding != b"chunked":
                 raise Malformed(f"the transfer coding is {coding!r}")
-            return self._chunked(head, data)
+            return self._chunked(head, data, is_over=is_over)
         return _delimited(head, data, is_over=is_over)
 
-    def _chunked(self, head: Head, data: bytearray) -> Reply:
+    def _chunked(self, head: Head, data: bytearray, *, is_over: bool) -> Reply | None:
         """RFC 9112 section 7.1, without extensions and trailers. Raises Malformed."""
         pieces = self._pieces
         while True:
@@ -169,12 +176,16 @@ class Reader:
             if end < 0:
                 if len(data) - at >= 20:
                     raise Malformed(f"no chunk begins with {bytes(data[at : at + 16])!r}")
+                if not is_over:
+                    return None
                 return Reply(head, b"".join(pieces), len(data), is_whole=False)
             if not CHUNK_SIZE.fullmatch(data, at, end):
                 raise Malformed(f"a chunk's size is {bytes(data[at:end])!r}")
             size = int(data[at:end], 16)
             begin, after = end + 2, end + 2 + size
             if len(data) < after + 2:
+                if not is_over:
+                    return None
                 begun = bytes(data[begin:after])
                 return Reply(head, b"".join(pieces) + begun, len(data), is_whole=False)
             if data[after : after + 2] != b"\r\n":

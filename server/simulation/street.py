@@ -152,6 +152,10 @@ class Mould(Binder):
         """The next life's: what is called from now on."""
         self._watch, self._counts = hook or _nobody, counts
 
+    def end(self) -> None:
+        """That life is over. Without this it would be kept until the next one begins."""
+        self._watch, self._counts = _nobody, {}
+
     def bind(self, model: type[Model]) -> type[Model]:  # type: ignore[override] # see Binder
         found = self._bound.get(model)
         if found is None:
@@ -168,20 +172,6 @@ def _mould(engine: Engine) -> Mould:
     return Mould(sound_system(), engine)
 
 
-def _binder(
-    system: System,  # noqa: ARG001 - see server.ground: it is the one that belongs to this code
-    *,
-    engine: Engine,
-    hook: Hook | None,
-    tallies: Mapping[str, Callable[[], object]],
-    log: Log | None,
-) -> Binder:
-    assert log is None, "a life's classes are those of the lives before: they note nothing"
-    mould = _mould(engine)
-    mould.begin(hook, tallies)
-    return mould
-
-
 class Street:
     """What is around one simulated server. `refusal` is why it cannot listen, if it cannot."""
 
@@ -194,6 +184,7 @@ class Street:
         self.selector: CarriedSelector | None = None
         self.backlog: Backlog | None = None
         self.refusal = ""
+        self._mould: Mould | None = None
         self.ground = Ground(
             clock=self.clock,
             threading=carrier,
@@ -202,8 +193,27 @@ class Street:
             listen=self._listen,
             transport=self._welcome,
             poller=self._select,
-            binder=_binder,
+            binder=self._bind,
         )
+
+    def _bind(
+        self,
+        system: System,  # noqa: ARG002 - see server.ground: it is the one that belongs to this code
+        *,
+        engine: Engine,
+        hook: Hook | None,
+        tallies: Mapping[str, Callable[[], object]],
+        log: Log | None,
+    ) -> Binder:
+        assert log is None, "a life's classes are those of the lives before: they note nothing"
+        self._mould = mould = _mould(engine)
+        mould.begin(hook, tallies)
+        return mould
+
+    def clear(self) -> None:
+        """The life is over: nobody is told of anything any more."""
+        if self._mould is not None:
+            self._mould.end()
 
     def _listen(self, host: str, port: int, backlog: int) -> socket.socket:
         if self.refusal:

@@ -13,6 +13,9 @@ from server.simulation.primitives import Task
 STICKY: Final = {"sticky": 0.8, "stickier": 0.96}
 """How likely whoever has the turn keeps it, in the walks of these names."""
 
+ENDLESS: Final = 2.0
+"""What no number is, so that their iterator has no end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Walk:
@@ -36,8 +39,9 @@ def walk_of(name: str, seed: int) -> Walk:
 
     if name == "random":
         return Walk(at_random)
-    sticky = STICKY[name]
-    return Walk(at_random, lambda: number() < sticky)
+    # Whether the next number is less, without a step of the interpreter: it is asked at each point.
+    stays = map(STICKY[name].__gt__, iter(number, ENDLESS)).__next__
+    return Walk(at_random, stays)
 
 
 def _take_turns(runnable: list[Task], current: Task | None) -> Task:

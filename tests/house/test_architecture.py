@@ -38,7 +38,7 @@ HTTP1_FORBIDS = {
 STATEMACHINE_FORBIDS = {"socket", "threading", "http", "select", "selectors", "queue", "server"}
 Z3_ALLOWED = {
     f"statemachine/{name}.py"
-    for name in ("smt", "doing", "taking", "clauses", "grounding", "proof", "induction")
+    for name in ("smt", "doing", "taking", "clauses", "grounding", "joining", "proof", "induction")
 }
 """Who proves. Nobody imports these but the prove command, when it is run."""
 ANY_ALLOWED = {"statemachine/machine.py", "server/config.py"}

@@ -186,6 +186,29 @@ BUGS = (
         ),
     ),
     Bug(
+        "muted-without-a-second-look",
+        "Who is told of a connection that a worker holds mutes it, and does not look again.",
+        ("reactor: 1 gwggw",),
+        Patch(
+            REACTOR,
+            "        self._poller.mute(connection.transport.descriptor)\n"
+            "        self._take(self._on_ready, connection)\n",
+            "        self._poller.mute(connection.transport.descriptor)\n",
+        ),
+    ),
+    Bug(
+        "looked-at-and-then-muted",
+        "The state is looked at before its descriptor is muted, and not afterwards.",
+        ("reactor: 1 gwggw",),
+        Patch(
+            REACTOR,
+            "        self._poller.mute(connection.transport.descriptor)\n"
+            "        self._take(self._on_ready, connection)\n",
+            "        self._take(self._on_ready, connection)\n"
+            "        self._poller.mute(connection.transport.descriptor)\n",
+        ),
+    ),
+    Bug(
         "reclaimed-while-it-polls",
         "The baton is taken back from a holder that waits for the world: two threads poll.",
         ("reactor: 1b gw",),

@@ -59,6 +59,38 @@ def test_head_does_not_send_the_file_and_closes_it(open_scene: Open) -> None:
     scene.end()
 
 
+# --- muted and parked at once -----------------------------------------------------------------
+
+
+def test_who_is_parked_while_it_is_being_muted_is_looked_at_again(open_scene: Open) -> None:
+    """The worker finds the descriptor attended, and asks nobody; then the reactor silences it."""
+    scene = open_scene()
+    house, peer = scene.house, scene.asking("/plain/1")
+    house.settle()
+    mute, muting = house.poller.mute, list[int]()
+
+    def slowly(descriptor: int) -> None:
+        muting.append(descriptor)
+        house.stage.pause()
+        mute(descriptor)
+
+    house.poller.mute = slowly  # type: ignore[method-assign] # a worker comes in between
+    peer.ask("GET", "/plain/2")
+    peer.deliver()
+    house.run("reactor")
+    house.run("worker_0", until="C8")
+    peer.ask("GET", "/plain/3")
+    peer.deliver()
+    while not muting:
+        house.actor("reactor").step()
+    house.run("worker_0", until="C11")
+    house.run("worker_0")
+    assert state_of(scene, peer) is ConnectionState.PARKED
+    house.settle()
+    assert peer.statuses() == [200, 200, 200], "nobody looked at what had come meanwhile"
+    scene.end()
+
+
 # --- deadlines --------------------------------------------------------------------------------
 
 

@@ -1,12 +1,16 @@
-"""One contract, kept by both pollers: one event an arming, and none is lost."""
+"""One contract, kept by both pollers: one event an arming, any number of events while one is
+attended, and none is lost.
+"""
 
 from __future__ import annotations
 
 import os
 import select
+import selectors
 import socket
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from typing import cast
 
 import pytest
@@ -219,6 +223,392 @@ def test_arming_a_number_that_another_has_now_makes_one_event_at_most(poller: Po
     assert now(poller) == []
     poller.disarm(new.descriptor)
     new.close()
+
+
+# --- attention ----------------------------------------------------------------------------------
+
+
+def test_attention_is_told_as_often_as_somebody_looks(poller: Poller, pair: Pair) -> None:
+    poller.add(pair.descriptor)
+    poller.attend(pair.descriptor)
+    assert now(poller) == []
+    pair.theirs.send(b"a")
+    assert poller.poll(0.0) == [pair.descriptor]
+    assert poller.poll(0.0) == [pair.descriptor], "nobody has read it"
+    assert pair.ours.recv(9) == b"a"
+    assert now(poller) == []
+    pair.theirs.send(b"b")
+    assert poller.poll(0.0) == [pair.descriptor], "and nobody had to ask again"
+    poller.disarm(pair.descriptor)
+
+
+def test_the_peers_end_is_told_to_who_attends(poller: Poller, pair: Pair) -> None:
+    poller.add(pair.descriptor)
+    poller.attend(pair.descriptor)
+    now(poller)
+    pair.theirs.close()
+    assert poller.poll(0.0) == [pair.descriptor]
+    poller.disarm(pair.descriptor)
+
+
+def test_what_came_before_the_attention_is_told(poller: Poller, pair: Pair) -> None:
+    poller.add(pair.descriptor)
+    pair.theirs.send(b"a")
+    assert now(poller) == [pair.descriptor], "the arming is spent"
+    poller.attend(pair.descriptor)
+    assert pair.descriptor in now(poller)
+    poller.disarm(pair.descriptor)
+
+
+def test_attention_from_another_thread_wakes_a_poll(poller: Poller, pair: Pair) -> None:
+    poller.add(pair.descriptor)
+    pair.theirs.send(b"a")
+    assert now(poller) == [pair.descriptor]
+    found: list[int] = []
+
+    def wait() -> None:
+        while not found:
+            found.extend(poller.poll(SECONDS_MAX))
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    poller.attend(pair.descriptor)
+    waiting.join(SECONDS_MAX)
+    assert found == [pair.descriptor]
+    poller.disarm(pair.descriptor)
+
+
+def test_to_attend_what_is_attended_asks_nobody(poller: Poller, pair: Pair) -> None:
+    poller.add(pair.descriptor)
+    poller.attend(pair.descriptor)
+    now(poller)
+    told = Told(poller)
+    poller.attend(pair.descriptor)
+    assert told.calls == 0
+    pair.theirs.send(b"a")
+    assert poller.poll(0.0) == [pair.descriptor]
+    poller.disarm(pair.descriptor)
+
+
+def test_who_is_muted_is_silent_until_it_is_attended_again(poller: Poller, pair: Pair) -> None:
+    poller.add(pair.descriptor)
+    poller.attend(pair.descriptor)
+    now(poller)
+    pair.theirs.send(b"a")
+    assert poller.poll(0.0) == [pair.descriptor]
+    poller.mute(pair.descriptor)
+    assert now(poller) == []
+    pair.theirs.send(b"b")
+    assert now(poller) == []
+    poller.attend(pair.descriptor)
+    assert pair.descriptor in now(poller), "what came meanwhile is not lost"
+    assert pair.ours.recv(9) == b"ab"
+    poller.disarm(pair.descriptor)
+
+
+def test_who_is_muted_can_be_armed(poller: Poller, pair: Pair) -> None:
+    poller.add(pair.descriptor)
+    poller.attend(pair.descriptor)
+    now(poller)
+    pair.theirs.send(b"a")
+    poller.mute(pair.descriptor)
+    poller.arm(pair.descriptor, WRITE)
+    assert now(poller) == [pair.descriptor]
+    assert now(poller) == []
+    poller.disarm(pair.descriptor)
+
+
+def test_to_mute_takes_no_arming_away(poller: Poller, pair: Pair) -> None:
+    """Nobody attends: what it is armed for is told."""
+    poller.add(pair.descriptor)
+    poller.mute(pair.descriptor)
+    pair.theirs.send(b"a")
+    assert now(poller) == [pair.descriptor]
+    pair.fill()
+    poller.arm(pair.descriptor, WRITE)
+    poller.mute(pair.descriptor)
+    pair.drain()
+    assert now(poller) == [pair.descriptor]
+    poller.disarm(pair.descriptor)
+
+
+def test_an_arming_ends_the_attention(poller: Poller, pair: Pair) -> None:
+    poller.add(pair.descriptor)
+    poller.attend(pair.descriptor)
+    now(poller)
+    poller.arm(pair.descriptor, READ)
+    pair.theirs.send(b"a")
+    assert now(poller) == [pair.descriptor]
+    assert now(poller) == [], "there is one event an arming"
+    poller.attend(pair.descriptor)
+    assert pair.descriptor in now(poller), "it was not taken for attended"
+    poller.disarm(pair.descriptor)
+
+
+def test_to_attend_what_is_closed_is_harmless_and_forgotten(poller: Poller) -> None:
+    old = Pair()
+    poller.add(old.descriptor)
+    poller.disarm(old.descriptor)
+    old.close()
+    poller.attend(old.descriptor)
+    poller.mute(old.descriptor)
+    poller.attend(old.descriptor)
+    assert now(poller) == []
+    new = Pair()
+    assert new.descriptor == old.descriptor
+    poller.add(new.descriptor)
+    new.theirs.send(b"a")
+    assert now(poller) == [new.descriptor]
+    assert now(poller) == [], "the newcomer is armed for one event, and has nobody's attention"
+    poller.attend(new.descriptor)
+    assert new.descriptor in now(poller)
+    poller.disarm(new.descriptor)
+    new.close()
+
+
+def test_to_mute_what_is_closed_is_harmless(poller: Poller) -> None:
+    pair = Pair()
+    poller.add(pair.descriptor)
+    poller.attend(pair.descriptor)
+    now(poller)
+    poller.disarm(pair.descriptor)
+    pair.close()
+    poller.mute(pair.descriptor)
+    assert now(poller) == []
+
+
+def test_a_number_is_attended_no_longer_when_its_owner_has_gone(poller: Poller) -> None:
+    old = Pair()
+    poller.add(old.descriptor)
+    poller.attend(old.descriptor)
+    now(poller)
+    poller.disarm(old.descriptor)
+    old.close()
+    new = Pair()
+    assert new.descriptor == old.descriptor
+    poller.add(new.descriptor)
+    new.theirs.send(b"a")
+    assert now(poller) == [new.descriptor]
+    assert now(poller) == []
+    poller.attend(new.descriptor)
+    assert new.descriptor in now(poller), "it was taken for attended, and nobody was asked"
+    poller.disarm(new.descriptor)
+    new.close()
+
+
+def test_attention_to_a_number_that_another_has_now_can_be_muted(poller: Poller) -> None:
+    old = Pair()
+    poller.add(old.descriptor)
+    poller.disarm(old.descriptor)
+    old.close()
+    new = Pair()
+    assert new.descriptor == old.descriptor
+    poller.add(new.descriptor)
+    poller.attend(old.descriptor)
+    new.theirs.send(b"a")
+    assert new.descriptor in now(poller), "once more than it asked for, and it is not its reader's"
+    poller.mute(new.descriptor)
+    assert now(poller) == []
+    poller.attend(new.descriptor)
+    assert new.descriptor in now(poller)
+    poller.disarm(new.descriptor)
+    new.close()
+
+
+# --- muted and attended at once -----------------------------------------------------------------
+
+
+class Told:
+    """Counts what a poller tells its kernel, and before and after the first of it calls whoever
+    comes between.
+    """
+
+    def __init__(self, poller: Poller) -> None:
+        self.calls = 0
+        self.before: list[Callable[[], None]] = []
+        self.after: list[Callable[[], None]] = []
+        if isinstance(poller, EpollPoller):
+            self._kernel: object = poller._epoll
+            self.modify = self._told(poller._epoll.modify)
+            poller._epoll = cast("select.epoll", self)
+        else:
+            assert isinstance(poller, SelectorPoller)
+            self._kernel = poller._selector
+            self.unregister = self._told(poller._selector.unregister)
+            poller._selector = cast("selectors.DefaultSelector", self)
+            wanted = poller._wanted
+            poller._wanted = cast("deque[tuple[int, int]]", Queued(wanted, self._told))
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._kernel, name)
+
+    def _told(self, call: Callable[..., object]) -> Callable[..., object]:
+        def told(*arguments: object) -> object:
+            self.calls += 1
+            before, self.before = self.before, []
+            for one in before:
+                one()
+            try:
+                return call(*arguments)
+            finally:
+                after, self.after = self.after, []
+                for one in after:
+                    one()
+
+        return told
+
+
+class Queued:
+    """What is to be told to a selector, by whoever polls."""
+
+    def __init__(
+        self,
+        wanted: deque[tuple[int, int]],
+        told: Callable[[Callable[..., object]], Callable[..., object]],
+    ) -> None:
+        self.append = told(wanted.append)
+        self.popleft = wanted.popleft
+        self._wanted = wanted
+
+    def __len__(self) -> int:
+        return len(self._wanted)
+
+
+def test_who_attends_while_it_is_muted_can_be_attended_afterwards(
+    poller: Poller, pair: Pair
+) -> None:
+    """The worker parks it, finds it attended, and asks nobody; the reactor, in the middle of its
+    muting, looks again afterwards, and finds it parked. Then it must not be deaf.
+    """
+    poller.add(pair.descriptor)
+    poller.attend(pair.descriptor)
+    now(poller)
+    Told(poller).before.append(lambda: poller.attend(pair.descriptor))
+    poller.mute(pair.descriptor)
+    pair.theirs.send(b"a")
+    now(poller)  # there may be an event, or none
+    poller.attend(pair.descriptor)
+    assert pair.descriptor in now(poller), "it is noted as attended, and silent"
+    poller.disarm(pair.descriptor)
+
+
+def test_who_attends_when_it_has_just_been_silenced_is_told(poller: Poller, pair: Pair) -> None:
+    poller.add(pair.descriptor)
+    poller.attend(pair.descriptor)
+    now(poller)
+    Told(poller).after.append(lambda: poller.attend(pair.descriptor))
+    poller.mute(pair.descriptor)
+    pair.theirs.send(b"a")
+    poller.attend(pair.descriptor)
+    assert pair.descriptor in now(poller)
+    poller.disarm(pair.descriptor)
+
+
+def test_who_is_muted_while_it_is_attended_is_told_at_least_once(
+    poller: Poller, pair: Pair
+) -> None:
+    """The other way round: the muting comes between the note and the word to the kernel."""
+    poller.add(pair.descriptor)
+    pair.theirs.send(b"a")
+    assert now(poller) == [pair.descriptor]
+    Told(poller).before.append(lambda: poller.mute(pair.descriptor))
+    poller.attend(pair.descriptor)
+    assert pair.descriptor in now(poller), "the last word in the kernel is not silence"
+    poller.attend(pair.descriptor)
+    assert pair.descriptor in now(poller)
+    poller.disarm(pair.descriptor)
+
+
+def test_who_is_armed_while_it_is_attended_can_be_attended_afterwards(
+    poller: Poller, pair: Pair
+) -> None:
+    """It is told of at once, read, and armed for one event, before the worker has come back."""
+    poller.add(pair.descriptor)
+    pair.theirs.send(b"a")
+    assert now(poller) == [pair.descriptor]
+    Told(poller).after.append(lambda: poller.arm(pair.descriptor, READ))
+    poller.attend(pair.descriptor)
+    assert pair.descriptor in now(poller)
+    now(poller)
+    poller.attend(pair.descriptor)
+    assert pair.descriptor in now(poller), "it is noted as attended, and its arming is spent"
+    poller.disarm(pair.descriptor)
+
+
+def test_who_is_told_of_before_the_attention_is_over_stays_attended(
+    poller: Poller, pair: Pair
+) -> None:
+    poller.add(pair.descriptor)
+    pair.theirs.send(b"a")
+    assert now(poller) == [pair.descriptor]
+    found: list[int] = []
+    Told(poller).after.append(lambda: found.extend(now(poller)))
+    poller.attend(pair.descriptor)
+    assert pair.descriptor in found
+    assert pair.descriptor in now(poller)
+    poller.disarm(pair.descriptor)
+
+
+def test_a_newcomer_that_comes_while_a_closed_number_is_forgotten_is_not_deaf(
+    poller: Poller,
+) -> None:
+    """The kernel has said that nobody has this number. Now somebody has, and is attended."""
+    old = Pair()
+    poller.add(old.descriptor)
+    poller.disarm(old.descriptor)
+    old.close()
+    newcomers: list[Pair] = []
+
+    def come() -> None:
+        new = Pair()
+        newcomers.append(new)
+        poller.add(new.descriptor)
+        new.theirs.send(b"a")
+        assert new.descriptor in now(poller)
+        assert new.ours.recv(9) == b"a"
+        poller.attend(new.descriptor)
+
+    Told(poller).after.append(come)
+    poller.attend(old.descriptor)
+    (new,) = newcomers
+    assert new.descriptor == old.descriptor
+    now(poller)
+    new.theirs.send(b"b")
+    assert new.descriptor in now(poller)
+    poller.disarm(new.descriptor)
+    new.close()
+
+
+def test_a_newcomer_that_gets_the_number_while_it_is_attended_is_not_deaf(poller: Poller) -> None:
+    """The worker has stopped between its note and its word to the kernel for as long as that."""
+    old = Pair()
+    newcomers: list[Pair] = []
+    poller.add(old.descriptor)
+
+    def replace() -> None:
+        poller.disarm(old.descriptor)
+        old.close()
+        newcomers.append(Pair())
+        poller.add(newcomers[0].descriptor)
+
+    Told(poller).before.append(replace)
+    poller.attend(old.descriptor)
+    (new,) = newcomers
+    assert new.descriptor == old.descriptor
+    new.theirs.send(b"a")
+    assert new.descriptor in now(poller)
+    assert new.ours.recv(9) == b"a"
+    now(poller)
+    poller.attend(new.descriptor)
+    new.theirs.send(b"b")
+    assert new.descriptor in now(poller)
+    poller.mute(new.descriptor)
+    assert now(poller) == []
+    poller.disarm(new.descriptor)
+    new.close()
+
+
+# --- disarming, waking, closing -----------------------------------------------------------------
 
 
 def test_what_is_disarmed_is_silent_and_its_number_is_free(poller: Poller, pair: Pair) -> None:

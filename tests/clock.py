@@ -21,6 +21,10 @@ class ManualClock:
     def monotonic(self) -> float:
         return self._elapsed
 
+    def set_wall(self, wall: float) -> None:
+        """The wall clock leaps; the other does not."""
+        self._wall_at_zero = wall - self._elapsed
+
     def wall(self) -> float:
         return self._wall_at_zero + self._elapsed
 

@@ -111,7 +111,10 @@ class Renderer:
         file = chosen.file
         if not isinstance(file, KeptFile) or _sets_conditions(head.fields):
             return self._response_now(head, chosen)
-        # Who keeps a file has let its tag and its date settle: its fields will not change.
+        # Who keeps a file has let its tag and its date settle, so that its fields will not change;
+        # unless somebody has put the clock back since.
+        if int(self._clock.wall() * 1e9) - file.modified_ns < SETTLED_NS:
+            return self._response_now(head, chosen)
         known = cast("tuple[Field, ...] | None", file.notes.get(self))
         if known is not None:
             return Response(200, known, file.content)

@@ -29,7 +29,8 @@ KEPT_BYTES_MAX: Final = 2048
 KEPT_HEADS_MAX: Final = 256
 """A client that keeps its connection sends the same head again and again, or the same header
 section under other request lines. So many of each are kept, with what was read in them, of those
-that are no longer than this: a megabyte or two.
+that are no longer than this: a megabyte with what a WSGI application is told of them, as heads are;
+ten where each has a hundred fields.
 """
 
 
@@ -39,6 +40,10 @@ Raises ProtocolError for what the grammar cannot see.
 """
 
 Notes = dict[object, object]
+
+
+class NoHead(Exception):
+    """The bytes are none, or their lines are too many. An error, for results are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +56,23 @@ class Said:
     persists: bool
 
 
-Listen = Callable[[bytes, int], Said | None]
-"""Reads a header section with its empty line, for the x of HTTP/1.x; None if the bytes are none, or
-their lines are too many. Raises ProtocolError.
+Listen = Callable[[bytes, int], Said]
+"""Reads a header section with its empty line, for the x of HTTP/1.x. Raises NoHead and
+ProtocolError.
 """
 
 
 def whole_heads(config: Config) -> WholeHead:
     """One for each of its own heads."""
 
-    def listen(section: bytes, minor: int) -> Said | None:
+    def listen(section: bytes, minor: int) -> Said:
         return _whole_section(section, minor, config, None)
 
     def read(raw: bytes) -> RequestHead | None:
-        return _whole_head(raw, listen, None)
+        try:
+            return _whole_head(raw, listen, None)
+        except NoHead:
+            return None
 
     return read
 
@@ -77,39 +85,46 @@ def kept_heads(config: Config) -> WholeHead:
     # What is refused is not kept, for errors are not. Whose heads are kept cannot be found out by
     # the time that it takes: for that one would have to send the whole section.
     @lru_cache(maxsize=KEPT_HEADS_MAX)
-    def listen(section: bytes, minor: int) -> Said | None:
+    def listen(section: bytes, minor: int) -> Said:
         return _whole_section(section, minor, config, {})
 
     @lru_cache(maxsize=KEPT_HEADS_MAX)
-    def keep(raw: bytes) -> RequestHead | None:
+    def keep(raw: bytes) -> RequestHead:
         return _whole_head(raw, listen, {})
 
     own = whole_heads(config)
 
     def read(raw: bytes) -> RequestHead | None:
-        return keep(raw) if len(raw) <= KEPT_BYTES_MAX else own(raw)
+        if len(raw) > KEPT_BYTES_MAX:
+            return own(raw)
+        try:
+            return keep(raw)
+        except NoHead:
+            return None
 
     return read
 
 
-def _whole_head(raw: bytes, listen: Listen, notes: Notes | None) -> RequestHead | None:
+def _whole_head(raw: bytes, listen: Listen, notes: Notes | None) -> RequestHead:
+    """Raises NoHead and ProtocolError."""
     line, _, section = raw.partition(b"\r\n")
     match = grammar.REQUEST_LINE.fullmatch(line.decode("latin-1"))
     if match is None:
-        return None
+        raise NoHead
     method, text, digit = match.groups()
     minor = min(int(digit), 1)
     target = target_of(method, text)
-    said = listen(section, minor)
-    return None if said is None else _head_of(method, text, target, minor, said, notes)
+    return _head_of(method, text, target, minor, listen(section, minor), notes)
 
 
-def _whole_section(section: bytes, minor: int, config: Config, notes: Notes | None) -> Said | None:
+def _whole_section(section: bytes, minor: int, config: Config, notes: Notes | None) -> Said:
+    """Raises NoHead and ProtocolError."""
     # Its line ends are its empty line's and one a field line.
-    if section.count(b"\n") - 1 > config.fields_max:
-        return None
-    match = grammar.SECTION.fullmatch(section.decode("latin-1"))
-    return None if match is None else _said_in(match[1], minor, config, notes)
+    few = section.count(b"\n") - 1 <= config.fields_max
+    match = grammar.SECTION.fullmatch(section.decode("latin-1")) if few else None
+    if match is None:
+        raise NoHead
+    return _said_in(match[1], minor, config, notes)
 
 
 def head_of(match: re.Match[str], config: Config) -> RequestHead:

@@ -49,9 +49,10 @@ class Section:
             raise ProtocolError(f"request line over {bytes_max} bytes", status=414) from None
         if raw is None:
             return False
+        # Kept before it is judged, so that a refused one can still be quoted; what ended otherwise
+        # than a line does is no line, and neither is what follows it the first one.
+        self._keep(raw[:-1].decode("latin-1") if raw.endswith(b"\r") else "")
         line = without_cr(raw, what="request line")
-        # Kept before it is judged, so that a refused one can still be quoted.
-        self._keep(line)
         check(line)
         # The request line is no field line.
         self._lines_max += 1

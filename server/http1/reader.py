@@ -146,8 +146,8 @@ class RequestReader(RequestMachine):
         """
         if self.state is not AWAITED or self._buffer or self._buffer.ended:
             return None
-        size = len(data)
-        if size > self._short_bytes_max or data.find(HEAD_END) != size - len(HEAD_END):
+        size = data.find(HEAD_END) + len(HEAD_END)
+        if size < len(HEAD_END) or size != len(data) or size > self._short_bytes_max:
             return None
         try:
             head = self._whole_head(data)

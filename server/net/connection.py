@@ -124,6 +124,7 @@ class Connection(ConnectionMachine):
         self.taken_at = self.answered_at = NEVER
         self.head = None
         self.job = None
+        self.answer = None
 
     def rest(self) -> None:
         """Forget the request that was answered, while nothing has come of the next one: an idle

@@ -69,14 +69,15 @@ class Responder:
         if writer is None or writer.state is not PENDING:
             writer = self._writer_type(connection.head)
         # Else it has framed an interim response to this request.
-        content, date = response.content, self._dates.now()
+        content = response.content
         persists = response.persists and self._lifecycle.state is SERVING
         if type(content) is bytes and len(content) <= JOINED_BYTES_MAX:
+            date = self._dates.now()
             message = writer.message_of(response, content, date=date, persists=persists)
             connection.answer = writer
             connection.outgoing.append(message)
             return
-        self._frame_more(connection, response, writer, date=date, persists=persists)
+        self._frame_more(connection, response, writer, persists=persists)
 
     def _frame_more(
         self,
@@ -84,7 +85,6 @@ class Responder:
         response: Response,
         writer: ResponseWriter,
         *,
-        date: bytes,
         persists: bool,
     ) -> None:
         """The same for content that is not sent with its head."""
@@ -93,7 +93,7 @@ class Responder:
             # Such a stream ends with its connection: then a client knows by itself to come back.
             persists = False
         try:
-            start = writer.head_of(response, date=date, persists=persists)
+            start = writer.head_of(response, date=self._dates.now(), persists=persists)
         except BaseException:
             discard(response)
             raise

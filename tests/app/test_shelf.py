@@ -91,6 +91,18 @@ def test_what_is_noted_of_a_request_and_of_a_file_changes_no_answer(
     assert statuses == {200, 206, 304, 412, 416}
 
 
+def test_a_clock_that_is_put_back_dates_no_file_in_the_future(
+    app: App, tmp_path: Path, clock: ManualClock
+) -> None:
+    fresh = make_app(Config(root=tmp_path, static_cache_bytes_max=0), clock)
+    strong = app(shared()).fields
+    assert app(shared()).fields == strong
+    clock.set_wall(NOW - 3600)
+    assert app(shared()).fields == fresh(shared()).fields != strong
+    clock.set_wall(NOW)
+    assert app(shared()).fields == strong
+
+
 def test_what_is_asked_for_again_and_again_is_no_older(
     app: App, clock: ManualClock, tmp_path: Path
 ) -> None:

@@ -93,7 +93,7 @@ class Conformance:
                 yield f"{name}: is marked {mark}, which is no section or id of {DATA.name}"
 
     def _wrong_in(self, requirement: Requirement) -> Iterator[str]:
-        if not re.fullmatch(r"91\d\d-\d+(\.\d+)*(-[a-z0-9-]+)?", requirement.id):
+        if not re.fullmatch(r"(91\d\d|6265)-\d+(\.\d+)*(-[a-z0-9-]+)?", requirement.id):
             yield "its id is not RFC-section or RFC-section-word"
         if requirement.level not in LEVELS or requirement.verdict not in VERDICTS:
             yield f"is {requirement.level}, {requirement.verdict}"

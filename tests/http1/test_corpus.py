@@ -162,6 +162,12 @@ def test_what_is_kept_is_shared_and_bounded(bound: Bound) -> None:
         head_of(wire % number)
     assert head_of(wire % 0) is not first
     assert head_of(wire % 1).fields is head_of(wire % 2).fields
+    # What is none takes nobody's place.
+    known = head_of(wire % 1)
+    for number in range(2 * KEPT_HEADS_MAX):
+        for bad in (b"%d", b"GET /%d HTTP/1.1\r\nHost a\r\n\r\n", b"GE T /%d HTTP/1.1\r\n\r\n"):
+            assert kept(bad % number) is None
+    assert head_of(wire % 1) is known
     long = wire.replace(b"a\r", b"a\r\nX: %b\r" % (b"x" * KEPT_BYTES_MAX)) % 0
     assert head_of(long) is not head_of(long)
     assert head_of(long).notes is None

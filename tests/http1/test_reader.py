@@ -136,6 +136,7 @@ def test_a_refusal_is_told_again_and_drops_what_comes(bound: Bound) -> None:
         (b"HEAD  /p HTTP/1.1\r\n", None),
         (b"HEAD /p HTTP/2.0\r\n", None),
         (b"HEAD /p HTTP/1.1\nHost: a\r\n\r\n", None),
+        (b"GET\nHEAD /p HTTP/1.1\r\nHost: a\r\n\r\n", None),
         (b"\x16\x03\x01", None),
     ],
 )

@@ -183,6 +183,27 @@ def test_who_waits_for_a_stuck_handler_is_answered_and_hears_no_more(
     assert rig.trail(peer)[4:] == ["C24"]
 
 
+@pytest.mark.arrow("C32")
+def test_it_is_told_so_after_an_answer_that_was_whole(open_rig: Open) -> None:
+    """What was sent before is another request's: it is no beginning of this answer."""
+    rig = open_rig()
+    house = rig.house
+    rig.stuck_in = "nowhere"
+    peer = rig.peer("/plain")
+    house.settle()
+    assert peer.statuses() == [200]
+    rig.stuck_in = "handler"
+    peer.ask("GET", "/plain")
+    peer.deliver()
+    house.settle()
+    assert rig.waits == "handler"
+    rig.revoke()
+    house.settle()
+    assert peer.statuses() == [200, 500]
+    rig.wake()
+    rig.end()
+
+
 def test_whoever_has_its_descriptor_by_then_is_not_touched(open_rig: Open) -> None:
     rig = open_rig()
     house, peer = rig.house, rig.peer("/plain")

@@ -136,29 +136,33 @@ class RequestReader(RequestMachine):
         if self.state is RequestState.REFUSED:
             self._buffer.clear()
 
-    def take_whole(self, data: bytes) -> RequestHead | None:
-        """Take in `data` if that is one whole request, of a head alone, and nothing is left from
-        before it: its head, after which the request is complete. None: nothing has been taken in,
-        and `receive` is to have it.
+    def take_whole(self, data: bytes) -> tuple[RequestHead, bytes] | None:
+        """Take in `data` if that is one whole request, not chunked, and nothing is left from before
+        it: its head and its content, after which the request is complete. None: nothing has been
+        taken in, and `receive` is to have it.
 
         The usual case, without a way through the buffer. Whatever is wrong with the bytes is found
         on that way, and not here.
         """
         if self.state is not AWAITED or self._buffer or self._buffer.ended:
             return None
-        size = data.find(HEAD_END) + len(HEAD_END)
-        if size < len(HEAD_END) or size != len(data) or size > self._short_bytes_max:
+        end = data.find(HEAD_END) + len(HEAD_END)
+        if not len(HEAD_END) <= end <= self._short_bytes_max:
             return None
+        alone = end == len(data)
         try:
-            head = self._whole_head(data)
+            head = self._whole_head(data if alone else data[:end])
         except ProtocolError:
             return None
-        if head is None or head.chunked or head.content_length:
+        if head is None or head.chunked or (head.content_length or 0) != len(data) - end:
             return None
         self.began()
         self.head = head
         self.head_ended()
-        return head
+        if alone:
+            return head, b""
+        self.content_ended()
+        return head, data[end:]
 
     def next_event(self) -> Event:
         """What the bytes so far say next.

@@ -73,11 +73,9 @@ class Reading:
             return
         reader = connection.reader
         if data:
-            head = reader.take_whole(data)
-            if head is not None:
-                connection.begin_request(self._deadlines.now)
-                connection.head = head
-                self._submit(connection)
+            whole = reader.take_whole(data)
+            if whole is not None:
+                self._take(connection, *whole)
                 return
         elif data is None:
             self._arm(connection)
@@ -88,6 +86,18 @@ class Reading:
             return
         reader.receive(data)
         self.read_on(connection)
+
+    def _take(self, connection: Connection, head: RequestHead, content: bytes) -> None:
+        """Take a request that has come at once."""
+        connection.begin_request(self._deadlines.now)
+        connection.head = head
+        if content:
+            try:
+                connection.content.add(content)
+            except ProtocolError as error:
+                self._refuse(connection, error)
+                return
+        self._submit(connection)
 
     def _is_handed_back(self, connection: Connection) -> bool:
         """Whether a worker has parked it, and is about to hand back what came behind its request.

@@ -69,6 +69,7 @@ TOKENS: Final = (
 
 
 HEAD_ENDS: Final = re.compile(rb"\r\n\r\n")
+REQUEST_STARTS: Final = re.compile(rb"(?=[A-Z]{3,16} [!-~]+ HTTP/1)")
 
 
 @dataclass(frozen=True)
@@ -98,11 +99,11 @@ def observe(pieces: Iterable[bytes], *, shortcut: bool = False) -> Outcome:
     try:
         for piece in pieces:
             received += len(piece)
-            head = reader.take_whole(piece) if shortcut and piece else None
-            if head is None:
+            whole = reader.take_whole(piece) if shortcut and piece else None
+            if whole is None:
                 reader.receive(piece)
             else:
-                outcome.requests.append(Told(head))
+                outcome.requests.append(Told(*whole))
             pump(reader, outcome)
             _check_bounds(reader, received)
     except ProtocolError as error:
@@ -128,10 +129,12 @@ def judge(wire: bytes, cuts: list[int]) -> tuple[Outcome, Finding | None]:
         split = observe([*pieces, b""])
         if split.without_message() != outcome.without_message():
             raise Escaped("split", f"cut at {cuts}:\n  {outcome}\n  {split}")
-        pieces = [one for one in split_at(wire, [m.end() for m in HEAD_ENDS.finditer(wire)]) if one]
-        short = observe([*pieces, b""], shortcut=True)
-        if short.without_message() != outcome.without_message():
-            raise Escaped("shortcut", f"cut where heads end:\n  {outcome}\n  {short}")
+        for ends in HEAD_ENDS, REQUEST_STARTS:
+            places = [one.end() for one in ends.finditer(wire)]
+            pieces = [one for one in split_at(wire, places) if one]
+            short = observe([*pieces, b""], shortcut=True)
+            if short.without_message() != outcome.without_message():
+                raise Escaped("shortcut", f"cut at {places}:\n  {outcome}\n  {short}")
         judged = against_h11.judge(wire)
         if judged is not None and judged[1] is None:
             found = judged[0]

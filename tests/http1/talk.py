@@ -120,11 +120,11 @@ def read(
     try:
         for piece in pieces:
             if piece:
-                head = reader.take_whole(piece) if shortcut else None
-                if head is None:
+                whole = reader.take_whole(piece) if shortcut else None
+                if whole is None:
                     reader.receive(piece)
                 else:
-                    outcome.requests.append(Told(head))
+                    outcome.requests.append(Told(*whole))
                     outcome.taken_whole += 1
                 pump(reader, outcome)
         reader.receive(b"")

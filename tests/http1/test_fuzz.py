@@ -55,9 +55,14 @@ def waits_for_ever(buffer: Buffer, bytes_max: int) -> bytes | None:
     return None
 
 
-def takes_no_fields(reader: RequestReader, data: bytes) -> RequestHead | None:
-    head = TAKE_WHOLE(reader, data)
-    return None if head is None else replace(head, fields=NO_FIELDS)
+def takes_no_fields(reader: RequestReader, data: bytes) -> tuple[RequestHead, bytes] | None:
+    whole = TAKE_WHOLE(reader, data)
+    return None if whole is None else (replace(whole[0], fields=NO_FIELDS), whole[1])
+
+
+def takes_no_content(reader: RequestReader, data: bytes) -> tuple[RequestHead, bytes] | None:
+    whole = TAKE_WHOLE(reader, data)
+    return None if whole is None else (whole[0], b"")
 
 
 @pytest.mark.parametrize(
@@ -69,6 +74,7 @@ def takes_no_fields(reader: RequestReader, data: bytes) -> RequestHead | None:
         (Buffer, "unsearched_head", searches_all_again, "searched too much"),
         (Buffer, "take_line", waits_for_ever, "kept too much"),
         (RequestReader, "take_whole", takes_no_fields, "shortcut"),
+        (RequestReader, "take_whole", takes_no_content, "shortcut"),
     ],
 )
 def test_each_oracle_sees_its_fault(

@@ -74,6 +74,11 @@ class Bench:
 
     def read(self, data: bytes) -> Request:
         """The request that these bytes are; the reader is ready for the next."""
+        head, content = self.reader.take_whole(data) or self._read_pieces(data)
+        self.reader.renew()
+        return Request(head, content, peer=("127.0.0.1", 1), local=("127.0.0.1", 7878))
+
+    def _read_pieces(self, data: bytes) -> tuple[RequestHead, bytes]:
         reader = self.reader
         reader.receive(data)
         pieces = []
@@ -84,8 +89,7 @@ class Bench:
             else:
                 pieces.append(event.data)  # type: ignore[union-attr]
         assert head is not None
-        reader.renew()
-        return Request(head, b"".join(pieces), peer=("127.0.0.1", 1), local=("127.0.0.1", 7878))
+        return head, b"".join(pieces)
 
     def read_one(self, template: bytes, targets: Iterator[bytes]) -> Request:
         """The request of this kind for the next target."""
@@ -99,11 +103,8 @@ class Bench:
         """The response's bytes."""
         response = self.handler(request)
         writer = self.writer_type(request.head)
-        start = writer.head_of(response, date=DATE, persists=True)
         assert isinstance(response.content, bytes)
-        data = start + writer.content(response.content)
-        writer.end()
-        return data
+        return writer.message_of(response, response.content, date=DATE, persists=True)
 
 
 def numbers() -> Iterator[bytes]:

@@ -135,6 +135,7 @@ class Bench:
 
 
 def main() -> None:
+    """Measure a scene, and print what it costs."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--scene", choices=SCENES, default="hello")
     parser.add_argument("--connections", type=int, default=32, metavar="N", help="in each turn")

@@ -89,7 +89,7 @@ function frameCame(frame) {
   const ledger = since(frame);
   before.push(frame);
   while (before.length > 1 && frame.at - before[0].at > RATE_SECONDS) before.shift();
-  tabs.update(frame.states);
+  tabs.update(frame.states, frame.processes !== null);
   drawn(frame, paces);
   workers.update(frame.workers, frame.at);
   inspector.update(frame, paces);

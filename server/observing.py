@@ -152,7 +152,7 @@ class Observer:
         house = self.house()
         single: list[Model] = [self.lifecycle, self.readiness]
         if house is not None:
-            single += [house.listener, house.pool]
+            single += [house.listener, house.pool, house.baton]
         _count(occupancy, single)
         return occupancy
 

@@ -82,6 +82,8 @@ def load_system(folder: Path | str | None = None) -> System:
     for name in names:
         if not EVENT_NAME.match(name):
             raise row.error(f"'machines' holds '{name}', expected a name in lower_snake_case")
+        if not (root / f"{name}.toml").exists():
+            raise row.error(f"'machines' holds '{name}', expected a file {name}.toml in {root}")
     _refuse_repeated("system.toml", "machine", [(name, "machines") for name in names])
     vocabulary = _vocabulary(root / "vocabulary.toml")
     machines = {name: load_machine(root / f"{name}.toml") for name in names}

@@ -9,8 +9,13 @@ const SVG = "http://www.w3.org/2000/svg";
 const COOLING = 0.5; // what is left of an arrow's glow after a frame in which it was not taken
 const SPEAK_SECONDS = 2; // from one change of what is read aloud of a state to the next
 
-const WORDS_AT = [0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74]; // shares of a line's length
+const WORDS_AT = [0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.82]; // shares of a line's length
 const WORDS_OFF = [0, 1, -1]; // on it, or to one side: half the words' width and a little more
+const WORDS_UP = [0, -1, 1]; // and a line of words higher or lower, where nothing else is free
+const WORDS_HEIGHT = 14;
+const DISTANCE_COST = 6; // to be a step beside the line is as bad as to cover so many pixels
+
+const OF_SEVERAL = new Set(["fleet", "process"]);
 
 function covered(one, other) {
   const width = Math.min(one.x + one.width, other.x + other.width) - Math.max(one.x, other.x);
@@ -61,7 +66,7 @@ export class Diagram {
   adoptState(state) {
     const group = this.svg.getElementById(`state-${state.name}`);
     const box = group.querySelector("path").getBBox();
-    this.taken.push(box);
+    this.taken.push(group.getBBox()); // a final state has a second rim
     const middle = box.x + box.width / 2;
     const name = group.querySelector("text");
     name.setAttribute("class", "name");
@@ -107,17 +112,18 @@ export class Diagram {
 
   /** Put the words of a line, so many characters and a rate, where they cover as little as may be. */
   put(words, path, characters) {
-    const [width, height] = [(characters + 6) * 6, 14];
+    const [width, height] = [(characters + 6) * 6, WORDS_HEIGHT];
     const [length, room] = [path.getTotalLength(), this.room];
     let best = null;
-    for (const off of WORDS_OFF) {
+    for (const [up, off] of WORDS_UP.flatMap((one) => WORDS_OFF.map((other) => [one, other]))) {
       for (const share of WORDS_AT) {
         const at = path.getPointAtLength(length * share);
         const right = room.x + room.width - width;
         const middle = at.x + off * (width / 2 + 5);
         const x = Math.min(Math.max(middle - width / 2, room.x), right);
-        const box = { x, y: at.y - height / 2, width, height };
-        const cost = this.taken.reduce((sum, other) => sum + covered(box, other), 0);
+        const box = { x, y: at.y + (up - 0.5) * height, width, height };
+        const away = (Math.abs(up) + Math.abs(off)) * DISTANCE_COST;
+        const cost = this.taken.reduce((sum, other) => sum + covered(box, other), away);
         if (best === null || cost < best.cost) best = { box, cost };
       }
     }
@@ -214,6 +220,7 @@ export class Tabs {
       tab.setAttribute("role", "tab");
       tab.setAttribute("aria-controls", "diagram");
       tab.title = machine.means;
+      tab.hidden = OF_SEVERAL.has(machine.name);
       const number = element("span", "tab-number", "");
       tab.append(element("span", "", machine.name), number);
       tab.addEventListener("click", () => onChoose(machine.name));
@@ -236,14 +243,17 @@ export class Tabs {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (step === undefined) return;
     event.preventDefault();
-    const here = this.tabs.findIndex(({ tab }) => tab === document.activeElement);
-    const next = this.tabs[(here + step + this.tabs.length) % this.tabs.length].tab;
+    const shown = this.tabs.filter(({ tab }) => !tab.hidden);
+    const here = shown.findIndex(({ tab }) => tab === document.activeElement);
+    const next = shown[(here + step + shown.length) % shown.length].tab;
     next.focus();
     next.click();
   }
 
-  update(states) {
-    for (const { machine, number } of this.tabs) {
+  /** A machine that only several processes have is not shown where there is one. */
+  update(states, several) {
+    for (const { machine, tab, number } of this.tabs) {
+      tab.hidden = !several && OF_SEVERAL.has(machine.name);
       const numbers = states[machine.name];
       if (numbers === undefined) continue;
       const living = machine.states.reduce((sum, s, i) => (s.final ? sum : sum + numbers[i]), 0);

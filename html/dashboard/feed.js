@@ -3,6 +3,7 @@
 
 const STALE_SECONDS = 2.5;
 const AGAIN_SECONDS = 2;
+const LOST_SECONDS = 6; // of silence: then another of several processes may know more
 
 /**
  * Calls `onFrame(frame)` for each frame, and `onStatus(status, seconds)` at least once a second:
@@ -12,9 +13,11 @@ export function follow(address, onFrame, onStatus) {
   let source = null;
   let last = null;
   let again = 0;
+  let opened = 0;
 
   function open() {
     close();
+    opened = performance.now();
     source = new EventSource(address);
     source.addEventListener("frame", (event) => {
       last = performance.now();
@@ -47,6 +50,7 @@ export function follow(address, onFrame, onStatus) {
     if (document.hidden) return onStatus("paused", 0);
     if (last === null) return onStatus("connecting", 0);
     const silent = (performance.now() - last) / 1000;
+    if (Math.min(silent, (performance.now() - opened) / 1000) > LOST_SECONDS) open();
     return onStatus(silent > STALE_SECONDS ? "stale" : "live", silent);
   }
 

@@ -12,7 +12,7 @@ import pytest
 from tests.browser.chromium import Browser, find
 from tests.browser.house import House
 from tests.wire.test_cli import Process, processes
-from tests.wire.test_processes_ops import Operated
+from tests.wire.test_processes_ops import Operated, stop
 
 __all__ = ["processes"]  # a fixture
 
@@ -223,11 +223,13 @@ def test_several_processes_are_one_server_with_each_one_s_workers(
     assert browser.see("!document.getElementById('ledger-crash').hidden")
     browser.until(f"{text('balance')}.trim() === 'nothing is lost'")
     browser.until(f"{text('tab-process')}.endsWith('2')")
-    os.kill(fleet.pid(2), signal.SIGKILL)
-    browser.until(f"{text('banner')}.includes('of 2 processes serve')")
-    assert browser.see(text("readiness")).strip() in ("incomplete", "ready")
+    victim = fleet.pid(2)
+    stop(victim)
+    browser.until(f"{text('banner')}.includes('Process 2 does not answer')")  # whoever has the feed
+    assert browser.see(text("readiness")).strip() == "incomplete"
+    os.kill(victim, signal.SIGKILL)
     browser.until("document.getElementById('banner').hidden")
     browser.see("document.getElementById('tab-process').click()")
     browser.until("document.querySelector('#state-CRASHED .number')?.textContent === '1'")
     fleet.order("drain")
-    browser.until(f"{text('banner')}.startsWith('The server has stopped')")
+    browser.until("document.documentElement.dataset.feed === 'stale'")

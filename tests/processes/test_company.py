@@ -120,6 +120,22 @@ def test_who_dies_before_the_end_of_a_question_is_not_waited_for(brood: Brood) -
     assert now.ledger.accepted == 2
 
 
+def test_who_answers_twice_or_was_not_asked_is_heard_once_or_never(brood: Brood) -> None:
+    first = Brood()
+    first.ready(1)
+    for one, number in ((brood, 1), (first, 2)):
+        one.wonder()
+        ((asked,),) = [child.asked for child in one.children.values() if child.asked][:1]
+        answer = {"says": "told", "id": asked["id"], "value": {"snapshot": one.snapshot(1)}}
+        for _ in range(2):
+            one.tell(Told(number, answer))
+        assert one.gathered == []
+    brood.answers(2)
+    first.answers(1)
+    assert sorted(brood.gathered[0].answers) == [1, 2]
+    assert sorted(first.gathered[0].answers) == [1]
+
+
 def test_old_and_new_processes_are_there_together_in_a_restart(brood: Brood) -> None:
     brood.tell(Asked.RESTART)
     brood.ready(3)

@@ -80,6 +80,7 @@ def test_what_waits_is_bounded_and_an_order_is_never_dropped(
     text = "x" * 100_000
     for number in range(20):
         station.send(1, {"asks": "hear", "id": number, "value": text})
+    monkeypatch.setattr(station_module, "OUTBOX_BYTES_MAX", len(deaf.child.outbox))
     station.send(1, {"asks": "stop", "id": 99})
     assert len(deaf.child.outbox) < 700_000
     found = heard(station, deaf, 99)

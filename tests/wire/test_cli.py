@@ -178,7 +178,7 @@ def test_what_the_environment_refuses_is_one_line_and_exit_1(tmp_path: Path) -> 
             "worker.toml", 'id = "W7"', 'id = "W6"',
             "worker.toml: row W6: arrow id 'W6' is used twice",
         ),
-        ("system.toml", '"baton"', '"batton"', "batton.toml: no such file in "),
+        ("system.toml", '"baton"', '"batton"', "system.toml: 'machines' holds 'batton', expected"),
         (
             "vocabulary.toml", 'machine = "worker", python = "queue_has_job"',
             'machine = "warder", python = "queue_has_job"',

@@ -29,6 +29,7 @@ AREAS: dict[str, tuple[str, ...]] = {
                 "reading",
             ),
             *("sending", "exchange", "poller", "timers", "deadlines", "pipe", "listener"),
+            "meter",
         )
     ),
     "http1": tuple(
@@ -36,6 +37,13 @@ AREAS: dict[str, tuple[str, ...]] = {
         for name in (
             *("reader", "grammar", "framing", "chunked", "lines", "buffer", "head", "target"),
             *("fields", "persistence", "writer"),
+        )
+    ),
+    "app": ("server/app/shelf.py",),
+    "processes": tuple(
+        f"server/processes/{name}.py"
+        for name in (
+            *("parent", "fleet", "process", "accounts", "board", "channel", "settings", "sharing"),
         )
     ),
     "ledger": ("server/ledger.py",),

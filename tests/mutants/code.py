@@ -22,14 +22,12 @@ AREAS: dict[str, tuple[str, ...]] = {
                 "worker",
                 "crew",
                 "sleepers",
-                "baton",
                 "reactor",
                 "idle",
                 "connection",
                 "reading",
             ),
             *("sending", "exchange", "poller", "timers", "deadlines", "pipe", "listener"),
-            "meter",
         )
     ),
     "http1": tuple(
@@ -39,6 +37,8 @@ AREAS: dict[str, tuple[str, ...]] = {
             *("fields", "persistence", "writer"),
         )
     ),
+    "baton": ("server/net/baton.py",),
+    "meter": ("server/net/meter.py",),
     "app": ("server/app/shelf.py",),
     "processes": tuple(
         f"server/processes/{name}.py"

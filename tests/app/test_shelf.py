@@ -7,16 +7,21 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, cast
 
 import pytest
 
 from server.app.dispatch import make_app
-from server.app.representation import SMALL_BYTES_MAX
-from server.app.shelf import ENTRY_BYTES
+from server.app.representation import SETTLED_NS, SMALL_BYTES_MAX, Representation
+from server.app.shelf import ENTRY_BYTES, Key, Shelf
 from server.config import Config, Mount
 from server.http1.messages import Fields, Request, Response
 from tests.app.requests import content_of, descriptors, field, request
 from tests.clock import ManualClock
+
+if TYPE_CHECKING:
+    from server.app.folder import OpenFile
 
 NOW = 1_700_000_000
 App = Callable[[Request], Response]
@@ -278,3 +283,118 @@ def test_two_sites_keep_apart_what_has_one_name(tmp_path: Path, clock: ManualClo
     mount = Mount("/two", tmp_path / "two")
     app = make_app(Config(root=tmp_path / "one", mounts=(mount,)), clock)
     assert (get(app), get(app, "/two/a.txt"), get(app)) == (b"one", b"two", b"one")
+
+
+# --- the shelf by itself ------------------------------------------------------------------------
+
+
+class Opened:
+    """A file that was opened, as far as a shelf looks at it."""
+
+    def __init__(self, size: int, *, changed_ns_ago: int = SETTLED_NS) -> None:
+        self.size = size
+        self.modified_ns = NOW * 10**9 - changed_ns_ago
+        self.closed = 0
+
+    def read(self, offset: int, size: int) -> bytes:
+        return b"x" * (size - offset)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+ROOM = 100 + ENTRY_BYTES + len("k")
+"""What a file of a hundred bytes costs, whose key has one letter."""
+
+
+def put(shelf: Shelf, key: Key, opened: Opened) -> bool:
+    """Whether it is kept, and given from memory from now on."""
+    found = Representation(cast("OpenFile", opened), "text/plain")
+    given = shelf.put(key, found, shelf.now())
+    kept = shelf.get(key, shelf.now())
+    assert opened.closed == (given is not found), "who keeps it has closed its file"
+    assert (given is not found) or (kept is None)
+    return kept is not None
+
+
+@pytest.mark.parametrize(
+    ("size", "changed_ns_ago", "bytes_max", "kept"),
+    [
+        (SMALL_BYTES_MAX, SETTLED_NS, 1 << 20, True),
+        (SMALL_BYTES_MAX + 1, SETTLED_NS, 1 << 20, False),
+        (100, SETTLED_NS - 1000, 1 << 20, False),
+        (100, SETTLED_NS, ROOM, True),
+        (100, SETTLED_NS, ROOM - 1, False),
+    ],
+    ids=["small", "large", "changing", "fits", "does not fit"],
+)
+def test_what_is_just_small_old_and_cheap_enough_is_kept(
+    clock: ManualClock, size: int, changed_ns_ago: int, bytes_max: int, kept: bool
+) -> None:
+    shelf = Shelf(clock, bytes_max=bytes_max, seconds_max=1.0)
+    assert put(shelf, ("k",), Opened(size, changed_ns_ago=changed_ns_ago)) is kept
+    assert len(shelf) == kept
+
+
+def test_what_may_be_kept_for_no_time_is_not_even_read(clock: ManualClock) -> None:
+    shelf = Shelf(clock, bytes_max=1 << 20, seconds_max=0.0)
+    opened = Opened(100)
+    assert not put(shelf, ("k",), opened)
+    assert not opened.closed
+
+
+@pytest.mark.parametrize(("lacking", "kept"), [(0, ["a", "b"]), (1, ["b"])])
+def test_as_many_are_kept_as_there_is_room_for(
+    clock: ManualClock, lacking: int, kept: list[str]
+) -> None:
+    shelf = Shelf(clock, bytes_max=2 * ROOM - lacking, seconds_max=1.0)
+    for key in ("a", "b"):
+        assert put(shelf, (key,), Opened(100))
+    assert [one for one in ("a", "b") if shelf.get((one,), shelf.now())] == kept
+
+
+def test_what_is_put_again_takes_its_old_place_s_room(clock: ManualClock) -> None:
+    shelf = Shelf(clock, bytes_max=2 * ROOM, seconds_max=1.0)
+    for key in ("a", "b", "b", "b"):
+        assert put(shelf, (key,), Opened(100))
+    assert shelf.get(("a",), shelf.now()) is not None
+    assert len(shelf) == 2
+
+
+class Held:
+    """A lock that says whether it is held."""
+
+    is_held = False
+
+    def __enter__(self) -> Self:
+        self.is_held = True
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.is_held = False
+
+
+class Entries(dict[Key, object]):
+    """A shelf's, that are changed by nobody who does not hold its lock."""
+
+    def __init__(self, lock: Held) -> None:
+        super().__init__()
+        self._lock = lock
+
+    def __setitem__(self, key: Key, entry: object) -> None:
+        assert self._lock.is_held
+        super().__setitem__(key, entry)
+
+
+def test_nobody_puts_anything_without_the_lock(clock: ManualClock) -> None:
+    shelf, lock = Shelf(clock, bytes_max=ROOM, seconds_max=1.0), Held()
+    shelf._lock = lock  # type: ignore[assignment] # it is held in the same way
+    shelf._entries = Entries(lock)  # type: ignore[assignment] # it holds the same
+    assert put(shelf, ("a",), Opened(100))
+    assert put(shelf, ("b",), Opened(100))
+    assert len(shelf) == 1

@@ -23,7 +23,7 @@ from server.net.baton import (
 from server.net.pool import Job, Pool, Worker
 from server.net.sleepers import BRISK_SECONDS
 from server.server import sound_system
-from statemachine import Binder, Engine
+from statemachine import Arrow, Binder, Engine, Model
 from statemachine._generated import BatonState, WorkerState
 from tests.clock import ManualClock
 from tests.witness import Witness
@@ -85,7 +85,7 @@ class Rig:
 
     def __init__(self, engine: Engine) -> None:
         self.witness = Witness(sound_system())
-        binder = Binder(sound_system(), engine=engine, hook=self.witness)
+        binder = Binder(sound_system(), engine=engine, hook=self._hook)
         self.clock, self.turns, self.bell = ManualClock(), Turns(), Bell()
         self.pool = binder.bind(Pool)(binder)
         self.pool.crew.places = 2
@@ -102,6 +102,11 @@ class Rig:
 
     def _mark(self) -> None:
         self.marks += 1
+
+    def _hook(self, model: Model, arrow: Arrow) -> None:
+        self.witness(model, arrow)
+        if arrow.machine == "baton":
+            assert not self.pool.lock.acquire(blocking=False), f"{arrow} without the pool's lock"
 
     def offer(self) -> None:
         assert self.pool.offer(self._job_type(), lazily=True)
@@ -250,6 +255,56 @@ def test_the_watcher_sleeps_while_the_holder_waits_and_is_rung_for_a_job(rig: Ri
     assert rig.state is KEPT, "a lost ring would leave nobody to take it back"
 
 
+@pytest.mark.parametrize("after_a_job", [False, True])
+def test_the_watcher_sleeps_after_so_many_ticks_without_a_job(rig: Rig, after_a_job: bool) -> None:
+    holder = rig.lend()
+    rig.pool.withdraw_all()
+    if after_a_job:
+        for _ in range(REST_TICKS - 1):
+            rig.baton.turn()
+        rig.offer()
+        holder._settle(rig.take(holder), None)
+        rig.baton.turn()
+    for _ in range(REST_TICKS - 1):
+        rig.baton.turn()
+        assert rig.state is LENT
+    rig.baton.turn()
+    assert rig.trail == ["B1", "B2"]
+
+
+def test_another_holder_has_its_own_ticks(rig: Rig) -> None:
+    first = rig.lend()
+    rig.pool.withdraw_all()
+    for _ in range(REST_TICKS - 1):
+        rig.baton.turn()
+    with rig.pool.lock:
+        rig.pool.leave_locked(first)
+    rig.bell.rung = False
+    rig.offer()
+    rig.baton.turn()
+    assert rig.baton.holder is rig.workers[1]
+    rig.pool.withdraw_all()
+    for _ in range(REST_TICKS - 1):
+        rig.baton.turn()
+        assert rig.state is LENT
+
+
+def test_who_takes_a_job_rings_and_may_ring_again_before_it_is_heard(rig: Rig) -> None:
+    holder = rig.trust()
+    rig.offer()
+    rig.take(holder)
+    assert rig.bell.rung
+    rig.pool.drain()
+    assert (rig.trail, rig.bell.rung) == (["B1", "B2", "B3", "B4"], True)
+
+
+def test_there_is_nothing_to_hear_at_first(engine: Engine) -> None:
+    binder = Binder(sound_system(), engine=engine)
+    pool = binder.bind(Pool)(binder)
+    baton = binder.bind(Baton)(pool, Turns(), now=ManualClock().monotonic, after_turn=lambda: None)
+    assert not baton._bell.acquire(blocking=False)
+
+
 def test_the_watcher_wakes_others_for_a_queue_that_does_not_move(rig: Rig) -> None:
     rig.pool.sleepers.lie_down(rig.workers[1])
     holder = rig.lend()
@@ -290,6 +345,15 @@ def test_after_one_that_did_it_is_at_once(rig: Rig) -> None:
     rig.offer()
     rig.baton.turn()
     assert rig.state is LENT
+    other = rig.workers[1]
+    assert rig.baton.holder is other
+    rig.take(other)
+    rig.baton.turn()
+    rig.baton.turn()
+    assert rig.state is KEPT
+    rig.offer()
+    rig.baton.turn()
+    assert rig.state is KEPT, "jobs of the loan before do not make the next one pay"
 
 
 # --- the holder ----------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from tests.mutants.campaign import (
     run,
 )
 from tests.mutants.child import PROFILE
-from tests.mutants.mutant import Mutant
+from tests.mutants.mutant import TOP, Mutant
 from tests.mutants.stored import Trails, Verdicts
 from tests.mutants.warm import Warm
 
@@ -106,6 +106,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="SECONDS",
         help=f"of tests that one mutant of the code meets (default: {BUDGET_SECONDS:g})",
     )
+    parser.add_argument(
+        "--tests",
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="only tests of these files and folders meet mutants of the code",
+    )
     parser.add_argument("--again", action="store_true", help="try also what is known already")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every verdict there")
     parser.add_argument("--list", action="store_true", help="print every verdict")
@@ -122,6 +129,7 @@ def _command(options: argparse.Namespace) -> str:
     words = ["python -m tests.mutants", options.what, *options.names]
     given = {name: getattr(options, name) for name in ("kind", "sample", "minutes")}
     words += [f"--{name} {value}" for name, value in given.items() if value is not None]
+    words += ["--tests", *options.tests] if options.tests else []
     if options.sample is not None or options.minutes is not None:
         words.append(f"--seed {options.seed}")
     return " ".join(words)
@@ -163,7 +171,9 @@ def _sampled(every: list[Mutant], options: argparse.Namespace) -> list[Mutant]:
 
 
 def _on_code(mutants: list[Mutant], options: argparse.Namespace, place: Path) -> list[Verdict]:
-    files = files_of(ENGINE_TESTS if options.what == "engine" else TESTS)
+    files = files_of(ENGINE_TESTS if options.what == "engine" else options.tests or TESTS)
+    if missing := [name for name in files if not (TOP / name).is_file()]:
+        raise RuntimeError(f"no such tests: {', '.join(missing)}")
     warm = Warm(files, place / "tests")
     try:
         trails = record_missing(warm, Trails())

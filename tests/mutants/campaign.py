@@ -23,7 +23,8 @@ from tests.mutants.warm import Warm
 
 TESTS = (
     *("tests/spec", "tests/engine", "tests/http1", "tests/machines", "tests/net", "tests/pool"),
-    *("tests/wire", "tests/test_ledger.py", "tests/test_clock.py"),
+    *("tests/wire", "tests/test_ledger.py", "tests/test_clock.py", "tests/processes"),
+    *("tests/ops", "tests/app/test_shelf.py", "tests/app/test_static.py"),
 )
 ENGINE_TESTS = ("tests/engine",)
 LEFT_OUT = frozenset(

@@ -22,7 +22,6 @@ AREAS: dict[str, tuple[str, ...]] = {
                 "worker",
                 "crew",
                 "sleepers",
-                "baton",
                 "reactor",
                 "idle",
                 "connection",
@@ -36,6 +35,15 @@ AREAS: dict[str, tuple[str, ...]] = {
         for name in (
             *("reader", "grammar", "framing", "chunked", "lines", "buffer", "head", "target"),
             *("fields", "persistence", "writer"),
+        )
+    ),
+    "baton": ("server/net/baton.py",),
+    "meter": ("server/net/meter.py",),
+    "app": ("server/app/shelf.py",),
+    "processes": tuple(
+        f"server/processes/{name}.py"
+        for name in (
+            *("parent", "fleet", "process", "accounts", "board", "channel", "settings", "sharing"),
         )
     ),
     "ledger": ("server/ledger.py",),

@@ -48,3 +48,14 @@ def test_it_says_what_was_asked() -> None:
     told = command._options(given).command
     assert told == "python -m tests.mutants code ledger --sample 10 --seed 1"
     assert command._options(["engine"]).command == "python -m tests.mutants engine"
+
+
+def test_tests_that_are_nowhere_are_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["code", "baton", "--tests", "tests/nowhere.py"]) == 2
+    assert capsys.readouterr().err == "mutants: no such tests: tests/nowhere.py\n"
+
+
+def test_which_tests_met_them_is_part_of_the_command() -> None:
+    options = command._options(["code", "baton", "--tests", "tests/machines/test_baton.py"])
+    says = "python -m tests.mutants code baton --tests tests/machines/test_baton.py"
+    assert options.command == says

@@ -49,6 +49,39 @@ def test_what_nobody_reads_is_folded_all_the_same(meter: Meter) -> None:
     assert meter.read().answers == {("GET", 200): 10 * FOLD_NOTES}
 
 
+def test_who_notes_the_last_of_them_folds_them_all(meter: Meter) -> None:
+    for _ in range(FOLD_NOTES - 1):
+        meter.note("GET", 200, 0.0, 0.0, 0.0)
+    assert len(meter._notes) == FOLD_NOTES - 1
+    meter.note("GET", 200, 0.0, 0.0, 0.0)
+    assert not meter._notes
+
+
+def test_nobody_waits_for_who_folds(meter: Meter) -> None:
+    with meter._lock:
+        for _ in range(FOLD_NOTES + 1):
+            meter.note("GET", 200, 0.0, 0.0, 0.0)
+        assert len(meter._notes) == FOLD_NOTES + 1
+    meter.note("GET", 200, 0.0, 0.0, 0.0)
+    assert not meter._notes
+
+
+def test_who_reads_holds_the_lock(meter: Meter, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[bool] = []
+    fold = meter._fold_locked
+
+    class Watched(Meter):
+        __slots__ = ()
+
+        def _fold_locked(self) -> None:
+            held.append(not self._lock.acquire(blocking=False))
+            fold()
+
+    monkeypatch.setattr(meter, "__class__", Watched)
+    meter.read()
+    assert held == [True]
+
+
 def test_a_duration_lies_in_the_first_bucket_that_is_no_less(meter: Meter) -> None:
     for seconds in (61.0, *BOUNDS, 0.0):
         meter.note("GET", 200, seconds, NEVER, NEVER)

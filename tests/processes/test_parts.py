@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import os
 import socket
+import sys
 import threading
 from pathlib import Path
 
@@ -18,9 +20,12 @@ from server.errors import ConfigError
 from server.processes.accounts import Total
 from server.processes.board import CELLS, HEAD_BYTES, Board
 from server.processes.channel import LINE_BYTES_MAX, Decoder, counts, encoded, integer, text
+from server.processes.process import Process, ended
 from server.processes.settings import told, understood
 from server.processes.sharing import SharedSocket
 from server.server import sound_system
+from statemachine import Binder
+from statemachine._generated import ProcessState
 
 
 class TestBoard:
@@ -58,6 +63,28 @@ class TestBoard:
         with pytest.raises(ValueError, match="closed"):
             board.counts()
 
+    @pytest.mark.parametrize("platform", ["linux", "darwin"])
+    def test_its_file_has_no_name_and_is_given_back(
+        self, platform: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sys, "platform", platform)
+        board = Board.made()
+        spec = sound_system().ledger
+        assert spec is not None
+        tallies = board.tallies(spec)
+        for _ in range(CELLS // 2 + 3):
+            tallies["C1"]()
+        tallies["C9"]()
+        assert (board.counts()["accepted"], board.counts()["shed"]) == (CELLS // 2 + 3, 1)
+        name = os.readlink(f"/proc/self/fd/{board.descriptor}")
+        assert name.startswith("/memfd:interlock-board") is (platform == "linux")
+        assert name.endswith("(deleted)")
+        other = Board(os.dup(board.descriptor))
+        assert other.counts()["shed"] == 1
+        other.close()
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(other.descriptor)
+
 
 class TestChannel:
     @given(
@@ -83,11 +110,73 @@ class TestChannel:
             assert list(decoder.feed(b'{"says": "ended"}\n')) == [{"says": "ended"}]
         assert len(caplog.records) == 4
 
+    def test_a_line_may_be_just_as_long(self, caplog: pytest.LogCaptureFixture) -> None:
+        line = encoded({"why": ""})
+        line = line.replace(b'""', b'"' + b"x" * (LINE_BYTES_MAX - len(line) + 1) + b'"')
+        decoder = Decoder()
+        assert len(line) == LINE_BYTES_MAX + 1
+        assert list(decoder.feed(line[:-1])) == []
+        assert len(list(decoder.feed(line[-1:]))) == 1
+        assert not caplog.records
+
+    def test_a_number_that_is_not_there_is_none_at_all(self) -> None:
+        assert (integer({}, "status"), integer({}, "status", 7)) == (0, 7)
+
     def test_what_a_message_has_under_another_type_it_has_not(self) -> None:
         message = {"status": "2", "why": 2, "account": [1]}
         assert (integer(message, "status", 1), text(message, "why")) == (1, "")
         assert counts(message, "account") == {}
         assert counts({"account": {"accepted": 1, "answered": "x"}}, "account") == {"accepted": 1}
+
+
+def process() -> Process:
+    return Binder(sound_system()).bind(Process)(7, 1, 1, 0.0)
+
+
+class TestProcess:
+    @pytest.mark.parametrize(
+        ("status", "says"),
+        [
+            (-9, "was ended by signal 9"),
+            (-1, "was ended by signal 1"),
+            (0, "ended with status 0"),
+            (1, "ended with status 1"),
+        ],
+    )
+    def test_how_it_ended_is_told_in_words(self, status: int, says: str) -> None:
+        assert ended(status) == says
+
+    def test_one_that_ends_without_a_word_before_it_serves_is_a_failure(self) -> None:
+        one = process()
+        assert one.failure == (1, "process 7 ended with status 0 before it was ready")
+        one.exit_status = -9
+        assert one.failure == (1, "process 7 was ended by signal 9 before it was ready")
+
+    @pytest.mark.parametrize(("word", "status"), [({}, 1), ({"status": 0}, 1), ({"status": 3}, 3)])
+    def test_its_own_word_for_a_failure_counts(self, word: dict[str, int], status: int) -> None:
+        one = process()
+        one.last_word = {"why": "no module", **word}
+        assert one.failure == (status, "no module")
+
+    @pytest.mark.parametrize(
+        ("state", "word", "exit_status", "status"),
+        [
+            (ProcessState.ENDED, {"status": 3}, 0, 3),
+            (ProcessState.ENDED, {"status": 3}, 4, 3),
+            (ProcessState.ENDED, {"status": 0}, -9, 9),
+            (ProcessState.ENDED, {"status": 0}, 0, 0),
+            (ProcessState.CUT, {"status": 0}, 0, 1),
+            (ProcessState.CUT, {"status": 3}, 3, 1),
+            (ProcessState.CRASHED, None, -9, 1),
+            (ProcessState.FAILED, {"status": 3}, 3, 0),
+        ],
+    )
+    def test_its_exit_status_counts_once_it_has_served(
+        self, state: ProcessState, word: dict[str, int] | None, exit_status: int, status: int
+    ) -> None:
+        one = process()
+        one.state, one.last_word, one.exit_status = state, word, exit_status
+        assert one.status == status
 
 
 class TestSettings:
@@ -148,3 +237,17 @@ def test_a_total_is_an_equation_whatever_is_added(totals: list[Total]) -> None:
     left, right = terms.split(" = ")
     assert int(left) == sum(int(term.split()[-1]) for term in right.split(" + "))
     assert total.imbalance == sum(one.imbalance for one in totals)
+
+
+@pytest.mark.parametrize(
+    ("answered", "says"),
+    [(5, ""), (4, " + missing 1"), (3, " + missing 2"), (6, " - counted twice 1")],
+)
+def test_what_a_total_lacks_is_told(answered: int, says: str) -> None:
+    total = Total(accepted=5, answered=answered)
+    begin = f"ledger: accepted 5 = answered {answered} + shed 0 + client-gone 0 + forced 0"
+    assert str(total) == f"{begin} + lost-by-crash 0{says}"
+
+
+def test_what_is_open_is_told_where_there_is_something() -> None:
+    assert str(Total(accepted=1, open=1)).endswith(" + lost-by-crash 0 + open 1")

@@ -39,6 +39,9 @@ for others, however many subscribe; and few subscribers wait for nothing."""
 REST_SECONDS_MIN: Final = 0.002
 """Less is no rest: the selector counts in milliseconds."""
 
+REST_SECONDS_MAX: Final = 1.0
+"""A round that was long because the machine slept in the middle of it earns no long rest."""
+
 SPREAD: Final = 0.618034
 """The golden ratio: its multiples spread evenly, however many there are."""
 
@@ -173,7 +176,7 @@ class Delivering:
         now = self._clock.monotonic()
         self._round_seconds += now - began
         if not self._round:
-            rest, self._round_seconds = REST * self._round_seconds, 0.0
+            rest, self._round_seconds = min(REST * self._round_seconds, REST_SECONDS_MAX), 0.0
             self._rest_until = now + rest if rest >= REST_SECONDS_MIN else -math.inf
 
     def _has_round(self) -> bool:

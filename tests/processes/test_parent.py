@@ -38,6 +38,7 @@ def test_it_runs_until_all_have_ended_and_waits_for_what_comes_first() -> None:
         lambda: [Asked.STOP],
         lambda: [Told(1, {"says": "ended", "status": 0, "account": {}}), Exited(1, 0)],
         lambda: [Told(2, {"says": "ended", "status": 0, "account": {}}), Exited(2, 0)],
+        lambda: [],
     ]
 
     def wait(until: float | None) -> Sequence[News]:
@@ -48,7 +49,8 @@ def test_it_runs_until_all_have_ended_and_waits_for_what_comes_first() -> None:
     parent = Parent(brood.parent._config, brood, Binder(sound_system()), brood._announce)
     brood.fleet = parent.fleet
     assert parent.run() == 0
-    assert asked == [START, None, DRAIN, DRAIN]
+    # Once more at the end, without waiting: for who has asked meanwhile.
+    assert asked == [START, None, DRAIN, DRAIN, brood.monotonic()]
     assert brood.forgotten == {1, 2}
 
 

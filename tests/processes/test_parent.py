@@ -38,7 +38,7 @@ def test_it_runs_until_all_have_ended_and_waits_for_what_comes_first() -> None:
         lambda: [Asked.STOP],
         lambda: [Told(1, {"says": "ended", "status": 0, "account": {}}), Exited(1, 0)],
         lambda: [Told(2, {"says": "ended", "status": 0, "account": {}}), Exited(2, 0)],
-        lambda: [],
+        list,
     ]
 
     def wait(until: float | None) -> Sequence[News]:

@@ -113,7 +113,7 @@ class Renderer:
             return self._response_now(head, chosen)
         # Who keeps a file has let its tag and its date settle, so that its fields will not change;
         # unless somebody has put the clock back since.
-        if int(self._clock.wall() * 1e9) - file.modified_ns < SETTLED_NS:
+        if not is_settled(file, now=self._clock.wall()):
             return self._response_now(head, chosen)
         known = cast("tuple[Field, ...] | None", file.notes.get(self))
         if known is not None:
@@ -172,12 +172,17 @@ _CONDITIONS: Final = (
 def _sets_conditions(fields: Fields) -> bool:
     """Whether anything but 200 may be the answer, for what the fields say."""
     notes = fields.notes
-    if notes is None:
-        return any(fields.get(name) is not None for name in _CONDITIONS)
-    known = notes.get(_CONDITIONS)
+    known = None if notes is None else notes.get(_CONDITIONS)
     if known is None:
-        known = notes[_CONDITIONS] = any(fields.get(name) is not None for name in _CONDITIONS)
+        known = any(fields.get(name) is not None for name in _CONDITIONS)
+        if notes is not None:
+            notes[_CONDITIONS] = known
     return bool(known)
+
+
+def is_settled(file: OpenFile | KeptFile, *, now: float) -> bool:
+    """Whether a file has rested for SETTLED_NS, `now` in POSIX seconds."""
+    return int(now * 1e9) - file.modified_ns >= SETTLED_NS
 
 
 def validators(chosen: Representation, *, now: float) -> Validators:
@@ -188,7 +193,7 @@ def validators(chosen: Representation, *, now: float) -> Validators:
     coding has a tag of its own (8.8.3.3).
     """
     file = chosen.file
-    weak = "W/" if int(now * 1e9) - file.modified_ns < SETTLED_NS else ""
+    weak = "" if is_settled(file, now=now) else "W/"
     coded = "" if chosen.coding == IDENTITY else f"-{chosen.coding}"
     modified = min(file.modified_ns // 1_000_000_000, int(now))
     return Validators(f'{weak}"{file.size:x}-{file.modified_ns:x}{coded}"', modified)

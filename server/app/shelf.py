@@ -13,7 +13,7 @@ import threading
 from typing import Final
 
 from server.app.folder import KeptFile
-from server.app.representation import SETTLED_NS, SMALL_BYTES_MAX, Representation
+from server.app.representation import SMALL_BYTES_MAX, Representation, is_settled
 from server.clock import Clock
 
 Key = tuple[object, ...]
@@ -62,7 +62,7 @@ class Shelf:
         """
         file = found.file
         size = file.size + ENTRY_BYTES + sum(len(part) for part in key if isinstance(part, str))
-        settled = int(self._clock.wall() * 1e9) - file.modified_ns >= SETTLED_NS
+        settled = is_settled(file, now=self._clock.wall())
         if not settled or file.size > SMALL_BYTES_MAX or size > self._bytes_max:
             return found
         try:

@@ -19,7 +19,7 @@ from server.app.media_types import content_type
 from server.app.paths import Names, path_of
 from server.app.representation import Renderer, Representation, whole
 from server.app.shelf import Shelf
-from server.http1.messages import Fields, Request, Response
+from server.http1.messages import Request, Response
 
 _INDEX: Final = "index.html"
 _NOT_FOUND: Final = "404.html"
@@ -75,7 +75,7 @@ class Site:
 
     def _page(self, request: Request, names: Names) -> Response | None:
         """The file at `names`, None where they name a folder. Raises Refused."""
-        shelf, accepted = self._shelf, _accepted(request.head.fields)
+        shelf, accepted = self._shelf, ", ".join(request.head.fields.all("accept-encoding"))
         # By what the client's words come to, for there are many ways to say the same.
         key, now = (self, ranked(accepted, _CODINGS), *names), shelf.now()
         chosen = shelf.get(key, now)
@@ -119,12 +119,6 @@ class Site:
             os.close(form.descriptor)
             return None
         return form
-
-
-def _accepted(fields: Fields) -> str:
-    """The Accept-Encoding of a request, as one list."""
-    first = fields.get("accept-encoding")
-    return "" if first is None else ", ".join(fields.all("accept-encoding"))
 
 
 def _is_current(form: OpenFile, file: OpenFile) -> bool:

@@ -149,8 +149,9 @@ def test_either_is_told_to_who_waits_for_both(poller: Poller, pair: Pair, readab
     poller.disarm(pair.descriptor)
 
 
-def test_an_arming_from_another_thread_wakes_a_poll(poller: Poller, pair: Pair) -> None:
-    """The reactor waits without an end; data lies there; a worker arms."""
+@pytest.mark.parametrize("asks", ["arms", "attends"])
+def test_another_thread_wakes_a_poll(poller: Poller, pair: Pair, asks: str) -> None:
+    """The reactor waits without an end; data lies there; a worker arms, or attends."""
     poller.add(pair.descriptor)
     pair.theirs.send(b"a")
     assert now(poller) == [pair.descriptor]
@@ -162,7 +163,10 @@ def test_an_arming_from_another_thread_wakes_a_poll(poller: Poller, pair: Pair) 
 
     waiting = threading.Thread(target=wait)
     waiting.start()
-    poller.arm(pair.descriptor, READ)
+    if asks == "arms":
+        poller.arm(pair.descriptor, READ)
+    else:
+        poller.attend(pair.descriptor)
     waiting.join(SECONDS_MAX)
     assert found == [pair.descriptor]
     poller.disarm(pair.descriptor)
@@ -257,24 +261,6 @@ def test_what_came_before_the_attention_is_told(poller: Poller, pair: Pair) -> N
     assert now(poller) == [pair.descriptor], "the arming is spent"
     poller.attend(pair.descriptor)
     assert pair.descriptor in now(poller)
-    poller.disarm(pair.descriptor)
-
-
-def test_attention_from_another_thread_wakes_a_poll(poller: Poller, pair: Pair) -> None:
-    poller.add(pair.descriptor)
-    pair.theirs.send(b"a")
-    assert now(poller) == [pair.descriptor]
-    found: list[int] = []
-
-    def wait() -> None:
-        while not found:
-            found.extend(poller.poll(SECONDS_MAX))
-
-    waiting = threading.Thread(target=wait)
-    waiting.start()
-    poller.attend(pair.descriptor)
-    waiting.join(SECONDS_MAX)
-    assert found == [pair.descriptor]
     poller.disarm(pair.descriptor)
 
 

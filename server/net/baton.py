@@ -37,6 +37,11 @@ TICK_SECONDS: Final = 0.002
 REST_TICKS: Final = 4
 """Ticks without a job, after which the watcher sleeps."""
 
+QUICK_JOBS: Final = 8
+"""Jobs that a holder takes in a tick, at least, if they are short: as long as it does, it runs each
+request as soon as it has read it. Then what it has read is still in the processor's caches, and
+nothing is queued that nobody else would take sooner."""
+
 GOOD_JOBS: Final = 64
 """Jobs of a loan that has paid for the tick which its end may cost."""
 
@@ -59,8 +64,10 @@ class Turns(Protocol):
     def wait(self) -> list[int]:
         """Wait for the next thing to happen: a turn's first half."""
 
-    def turn(self, ready: list[int]) -> None:
-        """Do all that there is to do: its second."""
+    def turn(self, ready: list[int]) -> bool:
+        """Do all that there is to do: its second. False: the caller has lost the baton over it, and
+        another goes on where it was.
+        """
 
     def wake(self) -> None:
         """End the present wait, or the next."""
@@ -75,7 +82,7 @@ class Baton(BatonMachine):
 
     __slots__ = (
         "_bell", "_candidate", "_clock", "_lend_at", "_lent_at", "_pause", "_pool", "_reactor",
-        "_rests", "_seen", "after_turn", "error", "holder",
+        "_rests", "_seen", "after_turn", "error", "holder", "runner",
     )  # fmt: skip
 
     def __init__(
@@ -92,6 +99,7 @@ class Baton(BatonMachine):
         self._clock = now
         self.after_turn = after_turn
         self.holder: Worker | None = None
+        self.runner: Worker | None = None
         self.error: BaseException | None = None
         self._candidate: Worker | None = None
         # The watcher's sleep: locked while there is nothing to hear.
@@ -108,7 +116,7 @@ class Baton(BatonMachine):
         self.holder, self._candidate = self._candidate, None
 
     def depose(self) -> None:
-        self.holder = None
+        self.holder = self.runner = None
 
     # --- the reactor's thread ---------------------------------------------------------------
 
@@ -144,13 +152,16 @@ class Baton(BatonMachine):
     def _look_locked(self) -> None:
         holder, pool = self.holder, self._pool
         assert holder is not None
-        if holder.taken != self._seen:
+        taken = holder.taken - self._seen
+        if taken:
             self._seen, self._rests = holder.taken, 0
             holder.took_at = self._clock()
+            self.runner = holder if taken >= QUICK_JOBS else None
         elif holder.state is not IDLE:
             self._reclaim_locked()
         else:
             self._rests += 1
+            self.runner = None
             if self._rests >= REST_TICKS:
                 self.rested()
         if pool.strained:
@@ -184,8 +195,8 @@ class Baton(BatonMachine):
         # Torn out of the wait, the worker dies and nothing is lost; torn out of what follows, the
         # loop ends with it: a connection may have been left between two rooms.
         try:
-            self._reactor.turn(ready)
-            self.after_turn()
+            if self._reactor.turn(ready):
+                self.after_turn()
         except BaseException as error:
             self._fail(error)
             if not isinstance(error, Exception):

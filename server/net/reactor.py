@@ -45,7 +45,7 @@ STREAMING = ConnectionState.STREAMING
 LINGERING = ConnectionState.LINGERING
 CLOSED = ConnectionState.CLOSED
 
-Step = Callable[[Connection], None]
+Step = Callable[[Connection], object]
 
 
 class Reactor:
@@ -66,6 +66,9 @@ class Reactor:
         self._emptied = emptied
         self._alarm = rooms.alarm
         self._serials = itertools.count(1)
+        # What the selector has told of, and nobody has looked at yet. Like all of this, it is
+        # whose the baton is.
+        self._pending: deque[int] = deque()
         self._returned: deque[Connection] = deque()
         self._asked: deque[Callable[[], None]] = deque()
         self._deadlines = deadlines = Deadlines(rooms.clock, rooms.patience)
@@ -76,7 +79,7 @@ class Reactor:
             rooms, deadlines=deadlines, sending=sending, bury=self._bury, take=self._take_step
         )
         self._on_ready: dict[ConnectionState, Step] = {
-            PARKED: reading.read,
+            PARKED: reading.read_later,
             RELAYING: sending.relay,
             FLUSHING: sending.flush,
             REFUSING: sending.flush,
@@ -102,7 +105,7 @@ class Reactor:
             STREAMING: sending.expire,
             LINGERING: sending.expire,
         }
-        self._read: Step = reading.read
+        self._read = reading.read
         self._make_room: Step = reading.make_room
 
     # --- from any thread --------------------------------------------------------------------
@@ -149,19 +152,28 @@ class Reactor:
 
     def wait(self) -> list[int]:
         """Wait for the next thing to happen; the descriptors that are ready."""
-        return self._poller.poll(self._seconds_to_wait())
+        # A turn that was not ended is gone on with: nothing else is newer.
+        return [] if self._pending else self._poller.poll(self._seconds_to_wait())
 
-    def turn(self, ready: list[int]) -> None:
-        """Do all that there is to do."""
+    def turn(self, ready: list[int]) -> bool:
+        """Do all that there is to do. False: the baton has become another's meanwhile, and so has
+        what is left of the turn.
+        """
         self._deadlines.tick()
-        connection_of, take, read = self.connections.get, self._take_step, self._read
-        for descriptor in ready:
+        pending, connection_of, read = self._pending, self.connections.get, self._read
+        pending.extend(ready)
+        while pending:
+            descriptor = pending.popleft()
             connection = connection_of(descriptor)
             if connection is not None:
-                if connection.state is PARKED:
-                    take(read, connection)
-                else:
+                if connection.state is not PARKED:
                     self._look(connection)
+                    continue
+                try:  # as in `_take_step`: written out, for this is done for each request
+                    if not read(connection):
+                        return False
+                except Exception:
+                    self._give_up(connection)
             elif descriptor == self._listener.descriptor:
                 self._accept()
         # Those who come back meanwhile wait for the next turn: one peer's long pipeline, of which
@@ -174,6 +186,7 @@ class Reactor:
             self._delivering.turn()
         for timed in self._deadlines.due():
             self._check(timed)
+        return True
 
     def _seconds_to_wait(self) -> float | None:
         if self._returned or self._asked:
@@ -203,12 +216,16 @@ class Reactor:
         try:
             step(connection)
         except Exception:
-            LOG.exception("a connection from %s was given up", connection.transport.peer)
-            self._alarm("a connection was given up")
-            if self._is_ours(connection):
-                connection.cut()
-            if connection.state is CLOSED:
-                self._bury(connection)
+            self._give_up(connection)
+
+    def _give_up(self, connection: Connection) -> None:
+        """A step of ours has failed, in an `except` block."""
+        LOG.exception("a connection from %s was given up", connection.transport.peer)
+        self._alarm("a connection was given up")
+        if self._is_ours(connection):
+            connection.cut()
+        if connection.state is CLOSED:
+            self._bury(connection)
 
     # --- the listener -----------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from statemachine._generated import (
     ServerState,
 )
 
-AWAITED = RequestState.AWAITED
+AWAITED, REFUSED = RequestState.AWAITED, JobState.REFUSED
 
 NEVER_RUN = frozenset({JobState.WITHDRAWN, JobState.RAISED, JobState.ABANDONED})
 """States of the job of a connection that is QUEUED, in which no worker will take it any more.
@@ -61,8 +61,14 @@ class Reading:
 
     # --- PARKED: reading --------------------------------------------------------------------
 
-    def read(self, connection: Connection) -> None:
-        """The descriptor is readable."""
+    def read_later(self, connection: Connection) -> None:
+        """The descriptor is readable, and what becomes a request is queued."""
+        self.read(connection, at_once=False)
+
+    def read(self, connection: Connection, *, at_once: bool = True) -> bool:
+        """The descriptor is readable; a request that has come whole is answered before this
+        returns, where a worker has the baton and is quick. False: it has it no longer.
+        """
         try:
             if connection.outgoing:
                 connection.send(self._send_turn_bytes_max)
@@ -70,34 +76,46 @@ class Reading:
         except OSError:
             connection.peer_failed()
             self._bury(connection)
-            return
+            return True
         reader = connection.reader
         if data:
             whole = reader.take_whole(data)
             if whole is not None:
-                self._take(connection, *whole)
-                return
+                return self._take(connection, whole, at_once=at_once)
         elif data is None:
             self._arm(connection)
-            return
+            return True
         elif self._is_handed_back(connection):
             # The end is told again. Once it has been read, nothing more can be.
             self._poller.mute(connection.transport.descriptor)
-            return
+            return True
         reader.receive(data)
         self.read_on(connection)
+        return True
 
-    def _take(self, connection: Connection, head: RequestHead, content: bytes) -> None:
+    def _take(
+        self, connection: Connection, whole: tuple[RequestHead, bytes], *, at_once: bool
+    ) -> bool:
         """Take a request that has come at once."""
         connection.begin_request(self._deadlines.now)
-        connection.head = head
+        connection.head, content = whole
         if content:
             try:
                 connection.content.add(content)
             except ProtocolError as error:
                 self._refuse(connection, error)
-                return
-        self._submit(connection)
+                return True
+        runner = self._pool.baton.runner
+        if runner is None or not at_once:
+            self._submit(connection)
+            return True
+        self._deadlines.begin_queueing(connection)
+        connection.job = job = self._makers.exchange(connection)
+        connection.request_received()
+        keeps = runner.run_at_once(job)
+        if job.state is REFUSED:
+            self._shed(connection)
+        return keeps
 
     def _is_handed_back(self, connection: Connection) -> bool:
         """Whether a worker has parked it, and is about to hand back what came behind its request.

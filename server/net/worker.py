@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
+from statemachine import GuardRefused
 from statemachine._generated import JobMachine, JobState, PoolState, WorkerMachine, WorkerState
 
 if TYPE_CHECKING:
@@ -39,10 +40,12 @@ class _Free:
 
 class Leading(Protocol):
     """What a worker may do between its jobs besides looking for one: see `baton`. `holder` is the
-    worker that does. What ends in `_locked` needs the pool's lock.
+    worker that does, and `runner` the same one where it is quick: then it runs what it reads. What
+    ends in `_locked` needs the pool's lock.
     """
 
     holder: Worker | None
+    runner: Worker | None
 
     def leads_locked(self, worker: Worker) -> bool:
         """Whether the worker, which has found no job, does it."""
@@ -67,6 +70,7 @@ class _NeverLent:
     """What a worker does in a pool of jobs alone: it sleeps."""
 
     holder: Worker | None = None
+    runner: Worker | None = None
 
     def leads_locked(self, worker: Worker) -> bool:  # noqa: ARG002 - see Leading
         return False
@@ -187,20 +191,46 @@ class Worker(WorkerMachine):
     def _loop(self) -> None:
         job = self._wait_for_job()
         while job is not None:
-            error: BaseException | None = None
-            try:
-                job.run()
-            except BaseException as raised:
-                error = raised
-                LOG.error("%s: a job raised", self.name, exc_info=raised)
-                self.pool.crew.alarm(f"{self.name}: a job raised")
             # No name here outlives the job: a sleeping worker keeps nobody's objects alive.
-            job, error = self._settle(job, error), None
+            job = self._settle(job, self._run(job))
             if job is None:
                 job = self._wait_for_job()
 
-    def _settle(self, job: Job, error: BaseException | None) -> Job | None:
-        """End the job that was run, and take the next one if there is one."""
+    def _run(self, job: Job) -> BaseException | None:
+        """Run it; what it raised is returned."""
+        try:
+            job.run()
+        except BaseException as raised:
+            LOG.error("%s: a job raised", self.name, exc_info=raised)
+            self.pool.crew.alarm(f"{self.name}: a job raised")
+            return raised
+        return None
+
+    def run_at_once(self, job: Job) -> bool:
+        """Offer a job, and run it here and now: on the worker's own thread, which leads. False: it
+        leads no longer. Where others are to have the job it is queued, or it is REFUSED.
+        """
+        pool = self.pool
+        job.pool = pool
+        with pool.lock:
+            try:
+                job.accepted()
+            except GuardRefused:
+                job.refused()
+                return True
+            pool.queue.append(job)
+            if pool.baton.runner is not self or len(pool.queue) > 1:
+                return True
+            self._take_locked()
+        self._settle(job, self._run(job), takes=False)
+        # It is taken from nobody who is in no job: what is true now stays true until the next one.
+        return pool.baton.holder is self
+
+    def _settle(
+        self, job: Job, error: BaseException | None, *, takes: bool = True
+    ) -> Job | None:
+        """End the job that was run; where the worker `takes` one, take the next, if there is one.
+        """
         pool = self.pool
         with pool.lock:
             if self.state is not QUARANTINED:
@@ -210,7 +240,7 @@ class Worker(WorkerMachine):
                     job.raised()
                 self.finished()
                 if self.state is IDLE:
-                    if not pool.queue or self._retires_locked():
+                    if not takes or not pool.queue or self._retires_locked():
                         return None
                     return self._take_locked()
                 # It was late, and a stand-in has its place.

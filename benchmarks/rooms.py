@@ -4,10 +4,11 @@
     python -m benchmarks.rooms --connections 1 --scene post --profile 30
 
 The server is real, up to its transports and its selector: the reactor reads from CONNECTIONS in
-each turn, and one worker, which this thread plays, takes what is queued. Printed is the best and
-the median round, in microseconds of processor time a request, and what of it is the reactor's turn,
-the job, and the pool between two jobs. To compare two checkouts, run each in its own folder, in
-turns.
+each turn, and one worker, which this thread plays, has the baton and answers each request as soon
+as it is read. With --queued it takes the jobs from the queue after the turn, as a worker does that
+is not quick; then it is also told what of the time is the reactor's turn, the job, and the pool
+between two jobs. Printed is the best and the median round, in microseconds of processor time a
+request. To compare two checkouts, run each in its own folder, in turns.
 
 It does not measure: system calls, switches between threads, and what a processor's caches lose to
 both. On one machine the same request took twice its time here between two real calls of the kernel.
@@ -79,7 +80,7 @@ class Deaf:
 class Bench:
     """One server, and one thread that is its reactor and its worker in turn."""
 
-    def __init__(self, scene: str, connections: int) -> None:
+    def __init__(self, scene: str, connections: int, *, queued: bool = False) -> None:
         handler = None if scene == "file" else wsgi(application)
         config = Config(host="127.0.0.1", port=0, threads=1)
         server = Server(config, handler, ground=Ground(poller=Deaf))
@@ -93,6 +94,12 @@ class Bench:
             connection = reactor._makers.connection(wire)
             reactor.connections[descriptor] = connection
             reactor._deadlines.begin(connection, RequestState.AWAITED)
+        if not queued:
+            baton, pool = self._house.baton, self._house.pool
+            with pool.lock:
+                baton._candidate = self._worker
+                baton.lent()
+                baton.runner = self._worker
 
     def _enlisted(self) -> Worker:
         pool = self._house.pool
@@ -106,8 +113,11 @@ class Bench:
     def turns(self, count: int) -> None:
         """So many turns: everybody asks once in each, and is answered."""
         worker, turn, ready = self._worker, self._house.reactor.turn, self._ready
+        queue = self._house.pool.queue
         for _ in range(count):
             turn(ready)
+            if not queue:
+                continue
             job = worker._wait_for_job()
             while job is not None:
                 job.run()
@@ -140,18 +150,21 @@ def main() -> None:
     parser.add_argument("--scene", choices=SCENES, default="hello")
     parser.add_argument("--connections", type=int, default=32, metavar="N", help="in each turn")
     parser.add_argument("--profile", type=int, default=0, metavar="LINES", help="of cProfile")
+    parser.add_argument("--queued", action="store_true", help="not as soon as it is read")
     asked = parser.parse_args()
-    bench = Bench(asked.scene, asked.connections)
+    bench = Bench(asked.scene, asked.connections, queued=asked.queued)
     bench.turns(WARM_UP)
     rounds = []
     for _ in range(ROUNDS):
         began = time.process_time()
         bench.turns(TURNS)
         rounds.append(1e6 * (time.process_time() - began) / (TURNS * asked.connections))
-    shares = ", ".join(f"{name} {us:.2f}" for name, us in bench.shares(TURNS).items())
+    shares = bench.shares(TURNS) if asked.queued else {}
     print(
         f"{asked.scene}, {asked.connections} connections: {min(rounds):.2f} us a request, "
-        f"median {statistics.median(rounds):.2f}; {shares}"
+        f"median {statistics.median(rounds):.2f}",
+        *(f"{name} {us:.2f}" for name, us in shares.items()),
+        sep=", ",
     )
     if asked.profile:
         profile = cProfile.Profile()

@@ -75,21 +75,22 @@ class DateCache:
     Threads: any. There is no lock, for the second and its text are one tuple that is swapped by one
     assignment: a thread reads the old pair or the new one, never half of each. A slow thread may
     put an older pair back; whoever reads it next sees that the second differs and writes it anew.
+    `known` is that pair, for who looks at the clock by himself.
     """
 
-    __slots__ = ("_known", "_wall")
+    __slots__ = ("known", "_wall")
 
     def __init__(self, clock: Clock) -> None:
         self._wall = clock.wall
         second = int(clock.wall())
-        self._known = (second, imf_fixdate(second))
+        self.known = (second, imf_fixdate(second))
 
     def now(self) -> bytes:
         """The present second as an IMF-fixdate."""
         now = self._wall()
-        second, text = self._known
+        second, text = self.known
         if not 0.0 <= now - second < 1.0:
             second = int(now // 1)
             text = imf_fixdate(second)
-            self._known = (second, text)
+            self.known = (second, text)
         return text

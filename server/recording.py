@@ -11,8 +11,6 @@ from pathlib import Path
 from server.clock import Clock
 from server.config import Config
 from server.flight import Dumps, Flight, Recorder
-from server.net.connection import Connection
-from server.net.exchange import Exchange
 from server.supervisor import House
 from server.tracing import Tracer
 from statemachine import System
@@ -72,25 +70,6 @@ def known(house: House | None) -> dict[int, int]:
         **{one.birth: one.serial for one in connections},
         **{one.birth: int(one.name.rpartition("_")[2]) for one in workers},
     }
-
-
-def noted(
-    log: Log | None, make: Callable[[Connection], Exchange]
-) -> Callable[[Connection], Exchange]:
-    """Makes exchanges as `make` does, and notes whose they are."""
-    if log is None:
-        return make
-
-    link = log.linker()
-
-    def make_noted(connection: Connection) -> Exchange:
-        exchange = make(connection)
-        if connection.requests == 0:
-            log.name(connection, connection.serial)
-        link(exchange.birth, connection.birth)
-        return exchange
-
-    return make_noted
 
 
 def _do_nothing() -> None:

@@ -45,7 +45,7 @@ from server.observing import Observer
 from server.operating import Operating, Overview
 from server.ops.feed import Feed
 from server.ops.snapshot import Snapshot
-from server.recording import Recording, known, noted
+from server.recording import Recording, known
 from server.spec import patience, sound_system
 from server.supervisor import EXIT_STATUS, FINAL, House, Note, Supervisor, Watch
 from statemachine import Hook, StateMachineError
@@ -340,6 +340,7 @@ class Server:
         reader_type, connection_type = bind_type(RequestReader), bind_type(Connection)
         pipe_type, subscription_type = bind_type(Pipe), bind_type(Subscription)
         reservoir = reservoir_of(config, pool.threading)
+        desk = Desk(handler, self._recording.log)
         rooms = Rooms(
             config=config,
             clock=clock,
@@ -360,7 +361,7 @@ class Server:
                     file_bytes_max=config.relay_file_bytes_max,
                     files=ground.files,
                 ),
-                exchange=noted(self._recording.log, lambda one: exchange_type(one, desk)),
+                exchange=partial(exchange_type, desk),
                 subscription=lambda events: subscription_type(
                     events.channels,
                     policy=events.policy,
@@ -376,7 +377,7 @@ class Server:
             watch=self._feed.channel,
         )
         reactor = Reactor(rooms, emptied=lambda: self._mailbox.put(Note.EMPTY))
-        desk = Desk(handler, rooms, reactor)
+        desk.furnish(rooms, reactor)
         mark, now = self._recording.mark, clock.monotonic
         pool.baton = baton = bind_type(Baton)(pool, reactor, now=now, after_turn=mark)
         house = House(listener, pool, reactor, access_log, ground.threading, reservoir)

@@ -82,16 +82,16 @@ class Log:
 
         return note_stamped if stamp else note
 
-    def linker(self) -> Callable[[int, int], None]:
-        """What notes that one object belongs to another, by their births: for each request."""
+    def linker(self) -> Callable[[Model, Model], None]:
+        """What notes that one object belongs to another: for each request."""
         append, stamp = self.append, self.stamp
 
-        def link(part: int, whole: int) -> None:
-            append(part + LINKED | whole // BIRTH_STEP << EXTRA_BITS)
+        def link(part: Model, whole: Model) -> None:
+            append(part.birth + LINKED | whole.birth // BIRTH_STEP << EXTRA_BITS)
 
-        def link_stamped(part: int, whole: int) -> None:
+        def link_stamped(part: Model, whole: Model) -> None:
             assert stamp is not None
-            append((part + LINKED, whole // BIRTH_STEP, stamp[1]()))
+            append((part.birth + LINKED, whole.birth // BIRTH_STEP, stamp[1]()))
 
         return link_stamped if stamp else link
 

@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final, cast
+from typing import Final
 
 from server.app.errors import Refused, error_response
 from server.app.folder import Folder
@@ -107,7 +107,7 @@ class App:
     def _route(self, head: RequestHead) -> tuple[Handler, Names]:
         """Who answers, and the names in the path. Raises Refused."""
         notes = head.notes
-        known = None if notes is None else cast("tuple[Handler, Names] | None", notes.get(self))
+        known: tuple[Handler, Names] | None = None if notes is None else notes.get(self)
         if known is None:
             names = names_of(head.path, self._dotfiles)
             known = self._handler_of(names), names

@@ -26,7 +26,7 @@ from server.app.errors import error_response
 from server.app.event_streams import CONTENT_TYPE, EventSource, EventStream, event_response
 from server.app.wsgi_environ import Environs, ErrorStream, environ_base
 from server.app.wsgi_files import FileWrapper
-from server.app.wsgi_head import ApplicationError, ExcInfo, error_of, head_of
+from server.app.wsgi_head import ApplicationError, ExcInfo, error_of, head_of, kept_head
 from server.events import Hub
 from server.http1.messages import Content, Events, Field, Parts, Request, Response, Stream
 from server.http1.writer import WITHOUT_CONTENT
@@ -115,7 +115,11 @@ class Call:
                 exc_info = None  # its frames hold ours: PEP 3333 warns of the circle
         elif self._phase is not AWAITED:
             raise ApplicationError("start_response was called again, without exc_info")
-        self._status, self._fields, self._size = head_of(status, headers)
+        try:  # as `head_of` does, written out
+            head = kept_head(status, tuple(headers)) if type(headers) is list else None
+        except TypeError:
+            head = None
+        self._status, self._fields, self._size = head or head_of(status, headers)
         self._phase = STARTED
         self._written.clear()
         return self.write
@@ -140,8 +144,22 @@ class Call:
         iterable = self.iterable
         content: Content
         if type(iterable) is list or type(iterable) is tuple:
-            content = self._made(iterable) if len(iterable) != 1 else self._alone(iterable[0])
             self.iterable = None  # neither has a `close`
+            # The usual case, of which `_made` would say the same.
+            if (
+                len(iterable) == 1
+                and type(iterable[0]) is bytes
+                and self._size in (None, len(iterable[0]))
+                and iterable[0]
+                and self._phase is STARTED
+                and not self._written
+                and self._status not in WITHOUT_CONTENT
+            ):
+                self._phase = SENT
+                if self._errors.begun:
+                    self._errors.flush()
+                return Response(self._status, self._fields, iterable[0])
+            content = self._made(iterable)
         elif type(iterable) is FileWrapper:
             content = self._file(iterable)
         elif type(iterable) is EventStream:
@@ -170,23 +188,10 @@ class Call:
                     close()
             except BaseException:  # SystemExit and the like end the exchange, never the worker
                 LOG.exception("the application's iterable could not be closed: %s", self)
-        self._errors.flush()
+        if self._errors.begun:
+            self._errors.flush()
 
     # --- content ----------------------------------------------------------------------------
-
-    def _alone(self, piece: bytes) -> Content:
-        """Content that is all there, in one piece."""
-        declared = self._size
-        if (
-            type(piece) is bytes
-            and piece
-            and (declared is None or declared == len(piece))
-            and self._phase is STARTED
-            and not self._written
-            and self._status not in WITHOUT_CONTENT
-        ):
-            return piece
-        return self._made((piece,))
 
     def _made(self, pieces: Iterable[bytes]) -> Content:
         """Content that is all there: its size is known, and held against the declared one."""

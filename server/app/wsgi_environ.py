@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Final, cast
+from typing import Final
 from urllib.parse import unquote_to_bytes
 from wsgiref.types import WSGIEnvironment
 
@@ -25,30 +25,27 @@ ERROR_LINE_CHARACTERS_MAX: Final = 8192
 """What an application writes to `wsgi.errors` without ending its line is logged in such pieces."""
 
 
-class _Begun(threading.local):
-    """The line that a thread has begun."""
-
-    text = ""
-
-
 class ErrorStream:
     """`wsgi.errors`: each line becomes one entry of the log `interlock.app`.
 
-    Threads: any. What one thread writes is never mixed with another's, even within a line.
+    Threads: any. What one thread writes is never mixed with another's, even within a line: `begun`
+    has the line that each has begun, by its ident.
     """
 
     def __init__(self) -> None:
-        self._begun = _Begun()
+        self.begun: dict[int, str] = {}
 
     def write(self, text: str) -> int:
         """Log the lines that `text` ends; the rest waits for its end, or for `flush`."""
-        *lines, rest = (self._begun.text + text).split("\n")
+        me = threading.get_ident()
+        *lines, rest = (self.begun.pop(me, "") + text).split("\n")
         for line in lines:
             LOG.error("%s", line)
         while len(rest) > ERROR_LINE_CHARACTERS_MAX:
             LOG.error("%s", rest[:ERROR_LINE_CHARACTERS_MAX])
             rest = rest[ERROR_LINE_CHARACTERS_MAX:]
-        self._begun.text = rest
+        if rest:
+            self.begun[me] = rest
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -58,9 +55,8 @@ class ErrorStream:
 
     def flush(self) -> None:
         """Log what this thread has begun."""
-        text = self._begun.text
+        text = self.begun.pop(threading.get_ident(), "")
         if text:
-            self._begun.text = ""
             LOG.error("%s", text)
 
 
@@ -107,7 +103,7 @@ class Environs:
         if notes is None:
             environ = _environ_of(head, self._with_fields(head.fields), local)
         else:
-            known = cast("_Known | None", notes.get(self))
+            known: _Known | None = notes.get(self)
             if known is None:
                 made = _environ_of(head, self._with_fields(head.fields), local)
                 known = notes[self] = local, made
@@ -127,7 +123,7 @@ class Environs:
         notes = fields.notes
         if notes is None:
             return _environ_with(fields, self._base)
-        known = cast("WSGIEnvironment | None", notes.get(self))
+        known: WSGIEnvironment | None = notes.get(self)
         if known is None:
             known = notes[self] = _environ_with(fields, self._base)
         return known

@@ -36,6 +36,12 @@ class Buffer:
     def __len__(self) -> int:
         return len(self._bytes)
 
+    @property
+    def held(self) -> bytearray:
+        """The bytes themselves, always the same object, for who only looks whether there are any.
+        """
+        return self._bytes
+
     def append(self, data: bytes) -> None:
         """Take in what the peer has sent; nothing means that it has ended. Raises ValueError after
         that.

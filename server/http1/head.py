@@ -7,8 +7,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Final
+from functools import lru_cache, partial
+from typing import Any, Final
 
 from server.config import Config
 from server.errors import ProtocolError
@@ -34,12 +34,7 @@ ten where each has a hundred fields.
 """
 
 
-WholeHead = Callable[[bytes], RequestHead | None]
-"""Reads a head that has come as a whole; None if the bytes are none, or their lines are too many.
-Raises ProtocolError for what the grammar cannot see.
-"""
-
-Notes = dict[object, object]
+Notes = dict[object, Any]
 
 
 class NoHead(Exception):
@@ -62,24 +57,38 @@ ProtocolError.
 """
 
 
-def whole_heads(config: Config) -> WholeHead:
-    """One for each of its own heads."""
+class WholeHead:
+    """Reads a head that has come as a whole. `kept` does so for one of at most KEPT_BYTES_MAX; it
+    raises NoHead where the bytes are none, or their lines are too many.
 
-    def listen(section: bytes, minor: int) -> Said:
-        return _whole_section(section, minor, config, None)
+    Called, it gives None in place of NoHead. Both raise ProtocolError for what the grammar cannot
+    see. Threads: any.
+    """
 
-    def read(raw: bytes) -> RequestHead | None:
+    __slots__ = ("_own", "kept")
+
+    def __init__(
+        self, own: Callable[[bytes], RequestHead], kept: Callable[[bytes], RequestHead]
+    ) -> None:
+        self._own = own
+        self.kept = kept
+
+    def __call__(self, raw: bytes) -> RequestHead | None:
         try:
-            return _whole_head(raw, listen, None)
+            return (self.kept if len(raw) <= KEPT_BYTES_MAX else self._own)(raw)
         except NoHead:
             return None
 
-    return read
+
+def whole_heads(config: Config) -> WholeHead:
+    """One for each of its own heads."""
+    own = _own(config)
+    return WholeHead(own, own)
 
 
 def kept_heads(config: Config) -> WholeHead:
     """One for all connections of a server, that gives the same head for the same bytes, and the
-    same fields for the same section. Threads: any.
+    same fields for the same section.
     """
 
     # What is refused is not kept, for errors are not. Whose heads are kept cannot be found out by
@@ -92,17 +101,14 @@ def kept_heads(config: Config) -> WholeHead:
     def keep(raw: bytes) -> RequestHead:
         return _whole_head(raw, listen, {})
 
-    own = whole_heads(config)
+    return WholeHead(_own(config), keep)
 
-    def read(raw: bytes) -> RequestHead | None:
-        if len(raw) > KEPT_BYTES_MAX:
-            return own(raw)
-        try:
-            return keep(raw)
-        except NoHead:
-            return None
 
-    return read
+def _own(config: Config) -> Callable[[bytes], RequestHead]:
+    def listen(section: bytes, minor: int) -> Said:
+        return _whole_section(section, minor, config, None)
+
+    return partial(_whole_head, listen=listen, notes=None)
 
 
 def _whole_head(raw: bytes, listen: Listen, notes: Notes | None) -> RequestHead:

@@ -31,6 +31,8 @@ from server.http1.events import (
     Event,
 )
 from server.http1.head import (
+    KEPT_BYTES_MAX,
+    NoHead,
     WholeHead,
     check_first_byte,
     check_request_line,
@@ -70,6 +72,8 @@ class RequestReader(RequestMachine):
         "_chunks",
         "_config",
         "_empty_lines",
+        "_held",
+        "_kept_head",
         "_left",
         "_lines",
         "_refusal",
@@ -87,10 +91,12 @@ class RequestReader(RequestMachine):
         whole_head: WholeHead | None = None,
     ) -> None:
         super().__init__()
-        self._whole_head = whole_head or whole_heads(config)
+        self._whole_head = whole_head = whole_head or whole_heads(config)
+        self._kept_head = whole_head.kept
         self._config = config
         self._chunked_type = chunked_type
         self._buffer = Buffer()
+        self._held = self._buffer.held
         self._refusal: ProtocolError | None = None
         self._start: RequestHead | None = None
         # No line of a head that is as short as this can be too long.
@@ -144,15 +150,16 @@ class RequestReader(RequestMachine):
         The usual case, without a way through the buffer. Whatever is wrong with the bytes is found
         on that way, and not here.
         """
-        if self.state is not AWAITED or self._buffer or self._buffer.ended:
+        if self.state is not AWAITED or self._held or self._buffer.ended:
             return None
         end = data.find(HEAD_END) + len(HEAD_END)
         if not len(HEAD_END) <= end <= self._short_bytes_max:
             return None
         alone = end == len(data)
+        raw = data if alone else data[:end]
         try:
-            head = self._whole_head(data if alone else data[:end])
-        except ProtocolError:
+            head = self._kept_head(raw) if end <= KEPT_BYTES_MAX else self._whole_head(raw)
+        except (NoHead, ProtocolError):
             return None
         if head is None or head.chunked or (head.content_length or 0) != len(data) - end:
             return None
@@ -187,8 +194,11 @@ class RequestReader(RequestMachine):
         IllegalEvent before the present one is whole.
         """
         self.renewed()
-        self._forget()
-        return len(self._buffer) > 0
+        self.head = None
+        # All else is as it was at first, but where the request did not come at once.
+        if self._chunks is not None or self._lines is not None or self._empty_lines:
+            self._forget()
+        return bool(self._held)
 
     def head_so_far(self) -> RequestHead | None:
         """The present request's head; before it has come, and after a refusal, what its request

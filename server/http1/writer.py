@@ -129,7 +129,7 @@ class ResponseWriter(ResponseMachine):
         return b"%bContent-Length: %d\r\n%b" % (lines, size, end)
 
     def message_of(
-        self, response: Response, content: bytes, *, date: bytes, persists: bool
+        self, response: Response, content: bytes, date: bytes, persists: bool
     ) -> bytes:
         """The whole message: the head, and `content`, which is the response's own, if the request
         asks for any. Raises as `head_of` does.

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from math import floor
 
 from server.clock import Clock
 from server.net.connection import Connection
-from server.net.timers import NOT_WATCHED, Timed, Timers, tick_of
+from server.net.timers import NOT_WATCHED, TICK_SECONDS, Timed, Timers
 from statemachine._generated import ConnectionState, RequestState, SubscriptionState
 
 
@@ -42,7 +43,10 @@ class Deadlines:
         # the wheel. So it is looked at again after the shortest patience that there is.
         self.glance_seconds = min(*patience.connection.values(), *patience.request.values())
         self._queue_seconds = patience.connection[ConnectionState.QUEUED]
-        self._glance_tick = 0
+        # Until when what is queued in this turn may wait, and the tick by which it is looked at in
+        # any case.
+        self.queue_until = 0.0
+        self.glance_tick = 0
         self.tick()
 
     def shorten(self, state: RequestState, seconds: float) -> None:
@@ -54,7 +58,8 @@ class Deadlines:
     def tick(self) -> None:
         """A new turn begins."""
         self.now = now = self._clock.monotonic()
-        self._glance_tick = tick_of(now + self.glance_seconds)
+        self.queue_until = now + self._queue_seconds
+        self.glance_tick = floor((now + self.glance_seconds) / TICK_SECONDS) + 1  # `tick_of`
 
     def begin(self, connection: Connection, state: ConnectionState | RequestState) -> None:
         """The connection has come to `state`, or its request has: its patience begins."""
@@ -100,9 +105,9 @@ class Deadlines:
 
     def begin_queueing(self, connection: Connection) -> None:
         """The same for QUEUED, which a worker may end, and begin a nearer deadline, unseen."""
-        connection.deadline = self.now + self._queue_seconds
+        connection.deadline = self.queue_until
         # Nearly every one is looked at soon enough already.
-        if not NOT_WATCHED < connection.tick <= self._glance_tick:
+        if not NOT_WATCHED < connection.tick <= self.glance_tick:
             self.glance(connection)
 
     def watch(self, one: Timed, until: float | None = None) -> None:

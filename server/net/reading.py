@@ -16,6 +16,7 @@ from server.net.deadlines import Deadlines
 from server.net.poller import READ, WRITE
 from server.net.rooms import Rooms
 from server.net.sending import Sending
+from server.net.timers import NOT_WATCHED
 from statemachine._generated import (
     JobState,
     RequestState,
@@ -52,7 +53,7 @@ class Reading:
         self._send_turn_bytes_max = rooms.config.send_turn_bytes_max
         self._poller = rooms.poller
         self._pool = rooms.pool
-        self._makers = rooms.makers
+        self._make_exchange = rooms.makers.exchange
         self._responder = rooms.responder
         self._lifecycle = rooms.lifecycle
         self._deadlines = deadlines
@@ -109,8 +110,11 @@ class Reading:
         if runner is None or not at_once:
             self._submit(connection)
             return True
-        self._deadlines.begin_queueing(connection)
-        connection.job = job = self._makers.exchange(connection)
+        deadlines = self._deadlines
+        connection.deadline = deadlines.queue_until
+        if not NOT_WATCHED < connection.tick <= deadlines.glance_tick:
+            deadlines.glance(connection)  # as in `begin_queueing`
+        connection.job = job = self._make_exchange(connection)
         connection.request_received()
         keeps = runner.run_at_once(job)
         if job.state is REFUSED:
@@ -181,7 +185,7 @@ class Reading:
 
     def _submit(self, connection: Connection) -> None:
         self._deadlines.begin_queueing(connection)
-        connection.job = job = self._makers.exchange(connection)
+        connection.job = job = self._make_exchange(connection)
         connection.request_received()
         # From here on a worker may own the connection, unless the pool refuses the job.
         if not self._pool.offer(job, lazily=True):

@@ -53,6 +53,7 @@ class Responder:
     ) -> None:
         self._writer_type = writer_type
         self._clock = clock
+        self._wall = clock.wall
         self._dates = DateCache(clock)
         self._lifecycle = lifecycle
         self._error_page = error_page
@@ -65,6 +66,14 @@ class Responder:
         Raises ContentError if the response cannot be framed, and whatever comes of an answer that
         is no Response; nothing has been promised then, and its file is closed.
         """
+        message = self.message(connection, response)
+        if message:
+            connection.outgoing.append(message)
+
+    def message(self, connection: Connection, response: Response) -> bytes:
+        """The same, but where all of it is one piece it is returned, and not put in line: else no
+        bytes are.
+        """
         writer = connection.answer
         if writer is None or writer.state is not PENDING:
             writer = self._writer_type(connection.head)
@@ -72,12 +81,14 @@ class Responder:
         content = response.content
         persists = response.persists and self._lifecycle.state is SERVING
         if type(content) is bytes and len(content) <= JOINED_BYTES_MAX:
-            date = self._dates.now()
-            message = writer.message_of(response, content, date=date, persists=persists)
+            second, date = self._dates.known
+            if not 0.0 <= self._wall() - second < 1.0:
+                date = self._dates.now()
+            message = writer.message_of(response, content, date, persists)
             connection.answer = writer
-            connection.outgoing.append(message)
-            return
+            return message
         self._frame_more(connection, response, writer, persists=persists)
+        return b""
 
     def _frame_more(
         self,
@@ -87,7 +98,7 @@ class Responder:
         *,
         persists: bool,
     ) -> None:
-        """The same for content that is not sent with its head."""
+        """Frame content that is not sent with its head."""
         content = response.content
         if isinstance(content, Events):
             # Such a stream ends with its connection: then a client knows by itself to come back.

@@ -39,8 +39,7 @@ class Threading(Protocol):
 class SystemThreading:
     """The operating system's threads."""
 
-    def Lock(self) -> Lock:  # noqa: N802 - see Threading
-        return threading.Lock()
+    Lock = staticmethod(threading.Lock)
 
     def Thread(  # noqa: N802 - see Threading
         self, *, target: Callable[[], object], name: str, daemon: bool

@@ -201,10 +201,14 @@ class Worker(WorkerMachine):
         try:
             job.run()
         except BaseException as raised:
-            LOG.error("%s: a job raised", self.name, exc_info=raised)
-            self.pool.crew.alarm(f"{self.name}: a job raised")
-            return raised
+            return self._told(raised)
         return None
+
+    def _told(self, raised: BaseException) -> BaseException:
+        """What a job raised is logged."""
+        LOG.error("%s: a job raised", self.name, exc_info=raised)
+        self.pool.crew.alarm(f"{self.name}: a job raised")
+        return raised
 
     def run_at_once(self, job: Job) -> bool:
         """Offer a job, and run it here and now: on the worker's own thread, which leads. False: it
@@ -222,7 +226,12 @@ class Worker(WorkerMachine):
             if pool.baton.runner is not self or len(pool.queue) > 1:
                 return True
             self._take_locked()
-        self._settle(job, self._run(job), takes=False)
+        try:  # as in `_run`: written out, for this is done for each request
+            job.run()
+        except BaseException as raised:
+            self._settle(job, self._told(raised), takes=False)
+        else:
+            self._settle(job, None, takes=False)
         # It is taken from nobody who is in no job: what is true now stays true until the next one.
         return pool.baton.holder is self
 

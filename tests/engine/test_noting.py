@@ -139,7 +139,7 @@ def test_no_two_objects_share_a_birth() -> None:
 def test_links_and_names_are_rows_of_their_own(stamped: bool) -> None:
     tape, bound = Tape(stamped=stamped), Binder(SYSTEM).bind(fake("job"))
     part, whole = bound(), bound()
-    tape.log.linker()(part.birth, whole.birth)
+    tape.log.linker()(part, whole)
     tape.log.name(whole, 1 << 40)
     seconds = 7.5 if stamped else 0.0
     assert rows(tape.noted) == [

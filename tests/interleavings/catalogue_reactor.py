@@ -144,8 +144,8 @@ BUGS = (
         ("reactor: 1 h / sS", "reactor: 1 h / ssS"),
         Patch(
             EXCHANGE,
-            "        if exchange.state is REVOKED:\n            if isinstance",
-            "        if False:\n            if isinstance",
+            "            if self.state is REVOKED:\n                self._discard",
+            "            if False:\n                self._discard",
         ),
     ),
     Bug(

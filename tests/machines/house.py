@@ -8,6 +8,7 @@ so that any other thread may come in between.
 
 from __future__ import annotations
 
+import functools
 import logging
 import random
 import socket
@@ -125,9 +126,10 @@ class House:
             memory_bytes_max=config.buffer_memory_bytes_max,
             file_bytes_max=config.buffer_file_bytes_max,
         )
+        self.desk = Desk(handler)
         rooms = self._make_rooms(config)
         self.reactor = Reactor(rooms, emptied=self._empty)
-        self.desk = Desk(handler, rooms, self.reactor)
+        self.desk.furnish(rooms, self.reactor)
         self.transports: list[FakeTransport] = []
         self._descriptors = lowest_free(
             lambda number: any(t.descriptor == number and not t.closed for t in self.transports)
@@ -167,7 +169,7 @@ class House:
             pipe=lambda: pipe_type(
                 threads, self.reservoir, memory_bytes_max=64, file_bytes_max=4096
             ),
-            exchange=lambda connection: exchange_type(connection, self.desk),
+            exchange=functools.partial(exchange_type, self.desk),
             subscription=lambda events: subscription_type(
                 events.channels,
                 policy=events.policy,

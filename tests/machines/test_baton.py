@@ -52,9 +52,10 @@ class Turns:
         self._note("wait")
         return [7]
 
-    def turn(self, ready: list[int]) -> None:
+    def turn(self, ready: list[int]) -> bool:
         assert ready == [7]
         self._note("turn")
+        return True
 
     def wake(self) -> None:
         self._note("wake")

@@ -280,6 +280,7 @@ class ReactorScene:
             error_page=error_response,
             access_log=None,
         )
+        self.desk = Desk(self._handle)
         rooms = Rooms(
             config=config,
             clock=self.carrier,
@@ -296,7 +297,7 @@ class ReactorScene:
                 pipe=lambda: pipe_type(
                     self.carrier, self.reservoir, memory_bytes_max=64, file_bytes_max=4096
                 ),
-                exchange=lambda connection: exchange_type(connection, self.desk),
+                exchange=functools.partial(exchange_type, self.desk),
                 subscription=lambda events: subscription_type(
                     events.channels, policy=events.policy, after=events.after, gaps_max=1
                 ),
@@ -307,7 +308,7 @@ class ReactorScene:
             hub=Hub(config, frame=chunk, stamp="s", lock=self.carrier.Lock()),
         )
         reactor = Reactor(rooms, emptied=self._empty)
-        self.desk = Desk(self._handle, rooms, reactor)
+        self.desk.furnish(rooms, reactor)
         return reactor
 
     def _find_crowd(self) -> None:

@@ -14,7 +14,8 @@ effect included:
             raise GuardRefused('worker', 'took_job', 'IDLE')
         return OTHERWISE(self)
 
-A test is written `f() == True`, not `f()`: stock lets a guard pass when its answer equals True.
+A test is written `f() == True`, not `f()`: stock lets a guard pass when its answer equals True. In
+loud events, methods of a few plain lines are there in place of their calls (`inlining`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from statemachine.errors import GuardRefused, SealError
+from statemachine.inlining import Inlined, inlined
 from statemachine.model import Arrow
 from statemachine.noting import Log
 
@@ -139,8 +141,9 @@ class _Writer:
             taken = self.move(row)
             if not row.tests:
                 return lines + taken
-            tests = " and ".join(f"{self.call(guard)} == {answer}" for guard, answer in row.tests)
-            lines += [f"if {tests}:", *_indented(taken)]
+            before, first = self.test(*row.tests[0])
+            tests = [first, *(f"{self.call(guard)} == {answer}" for guard, answer in row.tests[1:])]
+            lines += [*before, f"if {' and '.join(tests)}:", *_indented(taken)]
         if self.plan.loud:
             told = self.plan.machine, self.plan.event, source
             return [*lines, f"raise GuardRefused{told!r}"]
@@ -173,8 +176,30 @@ class _Writer:
             text += ["    except BaseException as error:", "        SWALLOWED(error)"]
         return _indented(text, 2)
 
+    def test(self, guard: Callback, answer: bool) -> tuple[list[str], str]:
+        """The lines before the first test of a row, and the test."""
+        call, plain = self.call(guard), self.inlined(guard)
+        if plain is None:
+            return [], f"{call} == {answer}"
+        if plain.is_boolean:
+            return [*plain.lines], f"({plain.value})" if answer else f"not ({plain.value})"
+        return [*plain.lines], f"({plain.value}) == {answer}"
+
     def calls(self, callbacks: Iterable[Callback]) -> list[str]:
-        return [self.call(callback) for callback in callbacks]
+        lines = []
+        for callback in callbacks:
+            call, plain = self.call(callback), self.inlined(callback)
+            lines += [call] if plain is None else [*plain.lines, plain.value]
+        return [line for line in lines if line != "None"]
+
+    def inlined(self, callback: Callback) -> Inlined | None:
+        """The callback's own lines, where they can be here in its place."""
+        if not self.plan.loud or not isinstance(callback, str):
+            return None
+        found = inlined(getattr(self.model, callback))
+        if found is not None:
+            self.names.update(found.names)
+        return found
 
     def call(self, callback: Callback) -> str:
         """The text that calls one callback; stock looks the name up on the model each time."""

@@ -27,6 +27,10 @@ says 0 (section 15.3.6).
 """
 
 
+WITHOUT_USUAL_CONTENT: Final = frozenset({"HEAD", "CONNECT"})
+"""Methods whose answers may not be framed as those of all others are (RFC 9110 sections 9.3.2 and
+9.3.6)."""
+
 CONTENT: Final = ResponseState.CONTENT
 KEPT_HEADS_MAX: Final = 256
 """Of so many different responses are the checked lines kept."""
@@ -134,12 +138,34 @@ class ResponseWriter(ResponseMachine):
         """The whole message: the head, and `content`, which is the response's own, if the request
         asks for any. Raises as `head_of` does.
         """
-        head = self.head_of(response, date=date, persists=persists)
-        if self.state is not CONTENT:
-            return head
-        self.framed_bytes = len(content)
+        asked, status = self._head, response.status
+        if (
+            asked is None
+            or not persists
+            or not (asked.persists and response.persists)
+            or asked.minor == 0
+            or not content
+            or asked.method in WITHOUT_USUAL_CONTENT
+            or status in WITHOUT_CONTENT
+        ):
+            head = self.head_of(response, date=date, persists=persists)
+            if self.state is not CONTENT:
+                return head
+            self.framed_bytes = len(content)
+            self.content_ended()
+            return head + content
+        # The usual case, of which `head_of` would say the same: written out, for this is done for
+        # each request.
+        try:
+            lines = _kept_lines(status, response.fields, self._server_name, date)
+        except TypeError:
+            lines = _lines_of(status, response.fields, self._server_name, date)
+        self.status = status
+        self.persists = True
+        self._promised_bytes = self.framed_bytes = size = len(content)
+        self.head_framed()
         self.content_ended()
-        return head + content
+        return b"%bContent-Length: %d\r\n\r\n%b" % (lines, size, content)
 
     def content(self, data: bytes) -> bytes:
         """The bytes to send for a piece of content: itself, counted, or the chunk that it makes.

@@ -13,6 +13,7 @@ from server.http1.events import END_OF_REQUEST, NEED_DATA, ContentPiece, PeerEnd
 from server.http1.messages import RequestHead
 from server.net.connection import Connection
 from server.net.deadlines import Deadlines
+from server.net.meter import NEVER
 from server.net.poller import READ, WRITE
 from server.net.rooms import Rooms
 from server.net.sending import Sending
@@ -98,7 +99,11 @@ class Reading:
         self, connection: Connection, whole: tuple[RequestHead, bytes], *, at_once: bool
     ) -> bool:
         """Take a request that has come at once."""
-        connection.begin_request(self._deadlines.now)
+        deadlines = self._deadlines
+        # As in `begin_request`.
+        connection.began = deadlines.now
+        connection.taken_at = connection.answered_at = NEVER
+        connection.answer = connection.job = None
         connection.head, content = whole
         if content:
             try:
@@ -110,7 +115,6 @@ class Reading:
         if runner is None or not at_once:
             self._submit(connection)
             return True
-        deadlines = self._deadlines
         connection.deadline = deadlines.queue_until
         if not NOT_WATCHED < connection.tick <= deadlines.glance_tick:
             deadlines.glance(connection)  # as in `begin_queueing`

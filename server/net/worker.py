@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("interlock.pool")
 
-IDLE, QUARANTINED = WorkerState.IDLE, WorkerState.QUARANTINED
+IDLE, BUSY, QUARANTINED = WorkerState.IDLE, WorkerState.BUSY, WorkerState.QUARANTINED
 SERVING = PoolState.SERVING
 
 
@@ -225,13 +225,21 @@ class Worker(WorkerMachine):
             pool.queue.append(job)
             if pool.baton.runner is not self or len(pool.queue) > 1:
                 return True
-            self._take_locked()
-        try:  # as in `_run`: written out, for this is done for each request
+            pool.sleepers.note_taken(self)
+            self.took_job()
+            job.taken()
+        try:  # as in `_run` and `_settle`: written out, for this is done for each request
             job.run()
         except BaseException as raised:
             self._settle(job, self._told(raised), takes=False)
         else:
-            self._settle(job, None, takes=False)
+            with pool.lock:
+                quiet = self.state is BUSY
+                if quiet:
+                    job.returned()
+                    self.finished()
+            if not quiet:
+                self._settle(job, None, takes=False)
         # It is taken from nobody who is in no job: what is true now stays true until the next one.
         return pool.baton.holder is self
 

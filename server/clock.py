@@ -78,7 +78,7 @@ class DateCache:
     `known` is that pair, for who looks at the clock by himself.
     """
 
-    __slots__ = ("known", "_wall")
+    __slots__ = ("_wall", "known")
 
     def __init__(self, clock: Clock) -> None:
         self._wall = clock.wall

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from server.clock import Clock, SystemClock
+from server.net.baton import QUICK_JOBS
 from server.net.files import SYSTEM_FILES, Files
 from server.net.listener import MakeTransport, bind
 from server.net.poller import Poller, best_poller
@@ -48,6 +49,7 @@ class Ground:
 
     `listen` is called with host, port and backlog, and raises StartError; `transport` makes of what
     the listening socket accepts what a connection is served on; `poller` may raise OSError.
+    `quick_jobs` is for `Baton`.
     """
 
     clock: Clock = field(default_factory=SystemClock)
@@ -58,3 +60,4 @@ class Ground:
     transport: MakeTransport = SocketTransport
     poller: Callable[[], Poller] = best_poller
     binder: MakeBinder = Binder
+    quick_jobs: int = QUICK_JOBS

@@ -32,7 +32,8 @@ from server.ledger import Account, Ledger, Lifecycle
 from server.net.access_log import open_access_log
 from server.net.baton import Baton
 from server.net.connection import Connection
-from server.net.exchange import Desk, Exchange, Handler
+from server.net.desk import Desk, Handler
+from server.net.exchange import Exchange
 from server.net.intake import Intake
 from server.net.listener import Listener
 from server.net.meter import Meter
@@ -379,7 +380,9 @@ class Server:
         reactor = Reactor(rooms, emptied=lambda: self._mailbox.put(Note.EMPTY))
         desk.furnish(rooms, reactor)
         mark, now = self._recording.mark, clock.monotonic
-        pool.baton = baton = bind_type(Baton)(pool, reactor, now=now, after_turn=mark)
+        pool.baton = baton = bind_type(Baton)(
+            pool, reactor, now=now, after_turn=mark, quick_jobs=ground.quick_jobs
+        )
         house = House(listener, pool, reactor, access_log, ground.threading, reservoir)
         house.baton = baton
         return house

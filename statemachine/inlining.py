@@ -3,9 +3,9 @@
 A call costs more than most guards do. So where a method only reads attributes and says something of
 them, or only assigns some, the sealed event has its lines in place of the call:
 
-    def pool_accepts(self) -> bool:
-        pool = self.pool                                  pool_accepts_pool = self.pool
-        return pool.state is SERVING and ...       ──▶    if (pool_accepts_pool.state is ...) == True:
+    def pool_accepts(self) -> bool:             pool_accepts_pool = self.pool
+        pool = self.pool                 ──▶    if (pool_accepts_pool.state is ...) == True:
+        return pool.state is ...
 
 Nothing is guessed. The text comes from the method's own file, and is taken only if it compiles to
 the very code that the method has: a method that was patched, decorated or loaded from another text
@@ -31,6 +31,7 @@ SLACK_LINES: Final = 3
 """A method's code may end before its text does: closing brackets have lines of their own."""
 
 PLAIN: Final = (
+    *(ast.Assign, ast.Return),
     *(ast.Name, ast.Attribute, ast.Constant, ast.Compare, ast.BoolOp, ast.UnaryOp, ast.Call),
     *(ast.Tuple, ast.Load, ast.Store, ast.And, ast.Or, ast.Not, ast.cmpop),
 )
@@ -57,22 +58,19 @@ def inlined(function: object) -> Inlined | None:
     if found is None:
         return None
     body = found.body[1:] if ast.get_docstring(found, clean=False) is not None else found.body
-    last = body[-1] if body else None
-    value = last.value if isinstance(last, ast.Return) else None
-    statements = body[:-1] if isinstance(last, ast.Return) else body
-    if not 0 < len(body) <= STATEMENTS_MAX:
+    if not 0 < len(body) <= STATEMENTS_MAX or not all(map(_is_plain, body)):
         return None
-    if not all(isinstance(one, ast.Assign) and _is_plain(one) for one in statements):
-        return None
-    if value is not None and not _is_plain(value):
+    last = body[-1]
+    value = (last.value if isinstance(last, ast.Return) else None) or ast.Constant(None)
+    before = body[:-1] if isinstance(last, ast.Return) else body
+    if not all(isinstance(one, ast.Assign) for one in before):
         return None
     renamer = _Renamer(function)
     try:
-        lines = [ast.unparse(renamer.visit(one)) for one in statements]
-        text = "None" if value is None else ast.unparse(renamer.visit(value))
+        lines = [ast.unparse(renamer.visit(one)) for one in before]
+        boolean, text = _is_boolean(value), ast.unparse(renamer.visit(value))
     except LookupError:
         return None
-    boolean = value is not None and _is_boolean(value)
     return Inlined(tuple(lines), text, boolean, renamer.names)
 
 
@@ -119,8 +117,6 @@ def _are_same(one: CodeType, other: CodeType) -> bool:
 def _is_plain(node: ast.AST) -> bool:
     """Whether it is made of nothing that means something else in another function."""
     for one in ast.walk(node):
-        if isinstance(one, ast.Assign):
-            continue
         if not isinstance(one, PLAIN):
             return False
         if isinstance(one, ast.Attribute) and one.attr.startswith("__"):
@@ -135,9 +131,7 @@ def _is_boolean(node: ast.expr) -> bool:
         return isinstance(node.op, ast.Not)
     if isinstance(node, ast.Compare):
         return all(isinstance(one, BOOLEAN) for one in node.ops)
-    return (
-        isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "bool"
-    )
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "bool"
 
 
 class _Renamer(ast.NodeTransformer):
@@ -149,7 +143,7 @@ class _Renamer(ast.NodeTransformer):
         self._locals = function.__code__.co_varnames[1:]
         self._globals = function.__globals__
 
-    def visit_Name(self, node: ast.Name) -> ast.Name:  # noqa: N802 - named by the kind of node
+    def visit_Name(self, node: ast.Name) -> ast.Name:
         if node.id == "self":
             return node
         name = f"{self._method}_{node.id}"

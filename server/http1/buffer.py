@@ -38,8 +38,7 @@ class Buffer:
 
     @property
     def held(self) -> bytearray:
-        """The bytes themselves, always the same object, for who only looks whether there are any.
-        """
+        """The bytes: always the same object, for who only looks whether there are any."""
         return self._bytes
 
     def append(self, data: bytes) -> None:

@@ -132,9 +132,7 @@ class ResponseWriter(ResponseMachine):
             return lines + end
         return b"%bContent-Length: %d\r\n%b" % (lines, size, end)
 
-    def message_of(
-        self, response: Response, content: bytes, date: bytes, persists: bool
-    ) -> bytes:
+    def message_of(self, response: Response, content: bytes, date: bytes, persists: bool) -> bytes:
         """The whole message: the head, and `content`, which is the response's own, if the request
         asks for any. Raises as `head_of` does.
         """

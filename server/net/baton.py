@@ -25,11 +25,11 @@ import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
+from server.net.worker import Broken, Worker
 from statemachine._generated import BatonMachine, BatonState, PoolState, WorkerState
 
 if TYPE_CHECKING:
     from server.net.pool import Pool
-    from server.net.worker import Worker
 
 TICK_SECONDS: Final = 0.002
 """How often the watcher looks: twice this is how long at most nobody polls."""
@@ -76,13 +76,14 @@ class Turns(Protocol):
 class Baton(BatonMachine):
     """The reactor's role. `holder` is the worker that has it, None while no worker does.
 
-    `after_turn` is called after each turn, by whoever ran it. `error` is what a turn of the
-    holder's has failed with.
+    `runner` is the same
+    where it takes `quick_jobs` in a tick: then it runs what it reads. `after_turn` is called after
+    each turn, by whoever ran it. `error` is what a turn of the holder's has failed with.
     """
 
     __slots__ = (
-        "_bell", "_candidate", "_clock", "_lend_at", "_lent_at", "_pause", "_pool", "_reactor",
-        "_rests", "_seen", "after_turn", "error", "holder", "runner",
+        "_bell", "_candidate", "_clock", "_lend_at", "_lent_at", "_pause", "_pool", "_quick_jobs",
+        "_reactor", "_rests", "_seen", "after_turn", "error", "holder", "runner",
     )  # fmt: skip
 
     def __init__(
@@ -92,8 +93,10 @@ class Baton(BatonMachine):
         *,
         now: Callable[[], float],
         after_turn: Callable[[], None],
+        quick_jobs: int = QUICK_JOBS,
     ) -> None:
         super().__init__()
+        self._quick_jobs = quick_jobs
         self._pool = pool
         self._reactor = reactor
         self._clock = now
@@ -156,7 +159,7 @@ class Baton(BatonMachine):
         if taken:
             self._seen, self._rests = holder.taken, 0
             holder.took_at = self._clock()
-            self.runner = holder if taken >= QUICK_JOBS else None
+            self.runner = holder if taken >= self._quick_jobs else None
         elif holder.state is not IDLE:
             self._reclaim_locked()
         else:
@@ -197,6 +200,8 @@ class Baton(BatonMachine):
         try:
             if self._reactor.turn(ready):
                 self.after_turn()
+        except Broken as broken:  # in a job, or next to one: it is the worker's end, not the loop's
+            raise broken.cause from None
         except BaseException as error:
             self._fail(error)
             if not isinstance(error, Exception):

@@ -2,8 +2,7 @@
 
 It never waits for anything but its selector. Three things bring a connection to its attention: its
 descriptor is ready, a worker handed it back, or its deadline passed. For each there is a table from
-the connection's state to a step (`reading`, `sending`). States that the reactor does not own have
-no step: such a call is late or spurious, and the owner will act.
+the connection's state to a step (`steps`).
 
 Threads: `hand_back`, `sweep` and `ask` from any; all else from whoever has the baton (`baton`), one
 at a time: "the reactor's thread", here and in the other rooms.
@@ -27,6 +26,7 @@ from server.net.reading import Reading
 from server.net.rooms import Rooms
 from server.net.sending import Sending
 from server.net.sleepers import ROUSE_SECONDS
+from server.net.steps import Step, Steps
 from server.net.timers import Timed
 from statemachine._generated import ConnectionState, JobState, ListenerState, RequestState
 
@@ -44,8 +44,6 @@ REFUSING = ConnectionState.REFUSING
 STREAMING = ConnectionState.STREAMING
 LINGERING = ConnectionState.LINGERING
 CLOSED = ConnectionState.CLOSED
-
-Step = Callable[[Connection], object]
 
 
 class Reactor:
@@ -78,33 +76,7 @@ class Reactor:
         self._delivering = delivering = Delivering(
             rooms, deadlines=deadlines, sending=sending, bury=self._bury, take=self._take_step
         )
-        self._on_ready: dict[ConnectionState, Step] = {
-            PARKED: reading.read_later,
-            RELAYING: sending.relay,
-            FLUSHING: sending.flush,
-            REFUSING: sending.flush,
-            STREAMING: delivering.ready,
-            LINGERING: sending.drop_input,
-        }
-        self._on_return: dict[ConnectionState, Step] = {
-            PARKED: reading.read_on,
-            QUEUED: reading.shed_withdrawn,
-            EXCHANGING: reading.revoke,
-            RELAYING: sending.relay,
-            FLUSHING: sending.await_writable,
-            STREAMING: delivering.begin,
-            LINGERING: sending.linger,
-            CLOSED: self._bury,
-        }
-        self._on_deadline: dict[ConnectionState, Step] = {
-            PARKED: reading.lose_patience,
-            QUEUED: reading.withdraw,
-            RELAYING: sending.expire,
-            FLUSHING: sending.expire,
-            REFUSING: sending.expire,
-            STREAMING: sending.expire,
-            LINGERING: sending.expire,
-        }
+        self._steps = Steps(reading, sending, delivering, self._bury)
         self._read = reading.read
         self._make_room: Step = reading.make_room
 
@@ -160,8 +132,24 @@ class Reactor:
         what is left of the turn.
         """
         self._deadlines.tick()
+        self._pending.extend(ready)
+        if not self._look_at_pending():
+            return False
+        # Those who come back meanwhile wait for the next turn: one peer's long pipeline, of which
+        # each request is answered at once, must not keep the others from theirs.
+        for _ in range(len(self._returned)):
+            self._take(self._steps.on_return, self._returned.popleft())
+        while self._asked:
+            self._asked.popleft()()
+        if not self._delivering.rests:
+            self._delivering.turn()
+        for timed in self._deadlines.due():
+            self._check(timed)
+        return True
+
+    def _look_at_pending(self) -> bool:
+        """Look at each descriptor that the selector has told of. False: as `turn` says."""
         pending, connection_of, read = self._pending, self.connections.get, self._read
-        pending.extend(ready)
         while pending:
             descriptor = pending.popleft()
             connection = connection_of(descriptor)
@@ -172,20 +160,10 @@ class Reactor:
                 try:  # as in `_take_step`: written out, for this is done for each request
                     if not read(connection):
                         return False
-                except Exception:
+                except Exception:  # noqa: BLE001 - it is logged there
                     self._give_up(connection)
             elif descriptor == self._listener.descriptor:
                 self._accept()
-        # Those who come back meanwhile wait for the next turn: one peer's long pipeline, of which
-        # each request is answered at once, must not keep the others from theirs.
-        for _ in range(len(self._returned)):
-            self._take(self._on_return, self._returned.popleft())
-        while self._asked:
-            self._asked.popleft()()
-        if not self._delivering.rests:
-            self._delivering.turn()
-        for timed in self._deadlines.due():
-            self._check(timed)
         return True
 
     def _seconds_to_wait(self) -> float | None:
@@ -204,7 +182,7 @@ class Reactor:
         """The descriptor of a connection is ready that was no reader's when we saw it."""
         # A worker that parks it finds it muted, or we find it parked.
         self._poller.mute(connection.transport.descriptor)
-        self._take(self._on_ready, connection)
+        self._take(self._steps.on_ready, connection)
 
     def _take(self, steps: Mapping[ConnectionState, Step], connection: Connection) -> None:
         """Take the state's step. A mistake of ours costs this connection, never the reactor."""
@@ -215,7 +193,7 @@ class Reactor:
     def _take_step(self, step: Step, connection: Connection) -> None:
         try:
             step(connection)
-        except Exception:
+        except Exception:  # noqa: BLE001 - it is logged there
             self._give_up(connection)
 
     def _give_up(self, connection: Connection) -> None:
@@ -300,7 +278,7 @@ class Reactor:
         # QUEUED connection may be parked by a worker at this very moment: the step for QUEUED finds
         # the job gone then, but one for PARKED would close what has only just come back.
         state = connection.state
-        step = self._on_deadline.get(state)
+        step = self._steps.on_deadline.get(state)
         if step is not None and self._deadlines.has_passed(connection, state):
             self._take_step(step, connection)
         # A worker may move the state while we look: CLOSED here means closed for good, and any

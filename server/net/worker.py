@@ -66,6 +66,14 @@ class Leading(Protocol):
         """The workers are let go."""
 
 
+class Broken(BaseException):
+    """A worker that runs a job in a turn of the reactor's has failed beside it, of `cause`."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
 class _NeverLent:
     """What a worker does in a pool of jobs alone: it sleeps."""
 
@@ -200,7 +208,7 @@ class Worker(WorkerMachine):
         """Run it; what it raised is returned."""
         try:
             job.run()
-        except BaseException as raised:
+        except BaseException as raised:  # noqa: BLE001 - it ends the job, and not the worker
             return self._told(raised)
         return None
 
@@ -212,42 +220,45 @@ class Worker(WorkerMachine):
 
     def run_at_once(self, job: Job) -> bool:
         """Offer a job, and run it here and now: on the worker's own thread, which leads. False: it
-        leads no longer. Where others are to have the job it is queued, or it is REFUSED.
+        leads no longer. Where others are to have the job it is queued, or it is REFUSED. Raises
+        Broken where the worker has failed with the job in its hands, and dies of it.
         """
         pool = self.pool
         job.pool = pool
-        with pool.lock:
-            try:
-                job.accepted()
-            except GuardRefused:
-                job.refused()
-                return True
-            pool.queue.append(job)
-            if pool.baton.runner is not self or len(pool.queue) > 1:
-                return True
-            pool.sleepers.note_taken(self)
-            self.took_job()
-            job.taken()
-        try:  # as in `_run` and `_settle`: written out, for this is done for each request
-            job.run()
-        except BaseException as raised:
-            self._settle(job, self._told(raised), takes=False)
-        else:
+        try:
             with pool.lock:
-                quiet = self.state is BUSY
-                if quiet:
-                    job.returned()
-                    self.finished()
-            if not quiet:
-                self._settle(job, None, takes=False)
+                try:
+                    job.accepted()
+                except GuardRefused:
+                    job.refused()
+                    return True
+                pool.queue.append(job)
+                if pool.baton.runner is not self or len(pool.queue) > 1:
+                    return True
+                pool.sleepers.note_taken(self)
+                self.took_job()
+                job.taken()
+            try:  # as in `_run` and `_settle`: written out, for this is done for each request
+                job.run()
+            except BaseException as raised:  # noqa: BLE001 - it ends the job, and not the worker
+                self._settle(job, self._told(raised), takes=False)
+            else:
+                with pool.lock:
+                    usual = self.state is BUSY
+                    if usual:
+                        job.returned()
+                        self.finished()
+                if not usual:
+                    self._settle(job, None, takes=False)
+        except BaseException as error:
+            if self.state is IDLE:
+                raise
+            raise Broken(error) from None
         # It is taken from nobody who is in no job: what is true now stays true until the next one.
         return pool.baton.holder is self
 
-    def _settle(
-        self, job: Job, error: BaseException | None, *, takes: bool = True
-    ) -> Job | None:
-        """End the job that was run; where the worker `takes` one, take the next, if there is one.
-        """
+    def _settle(self, job: Job, error: BaseException | None, *, takes: bool = True) -> Job | None:
+        """End the job that was run; a worker that `takes` one takes the next, if there is one."""
         pool = self.pool
         with pool.lock:
             if self.state is not QUARANTINED:

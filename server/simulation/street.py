@@ -16,6 +16,7 @@ from server.clock import Clock
 from server.errors import StartError
 from server.ground import Ground
 from server.ledger import Ledger
+from server.net.baton import QUICK_JOBS
 from server.net.transport import Address, Transport
 from server.server import sound_system
 from server.simulation.carrier import MOMENT, Carrier
@@ -173,9 +174,11 @@ def _mould(engine: Engine) -> Mould:
 
 
 class Street:
-    """What is around one simulated server. `refusal` is why it cannot listen, if it cannot."""
+    """What is around one simulated server. `refusal` is why it cannot listen, if it cannot.
+    `quick_jobs` is for its baton.
+    """
 
-    def __init__(self, carrier: Carrier) -> None:
+    def __init__(self, carrier: Carrier, quick_jobs: int = QUICK_JOBS) -> None:
         self.carrier = carrier
         self.clock = CarriedClock(carrier)
         self.table = Descriptors(most=DESCRIPTORS_MAX)
@@ -194,6 +197,7 @@ class Street:
             transport=self._welcome,
             poller=self._select,
             binder=self._bind,
+            quick_jobs=quick_jobs,
         )
 
     def _bind(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from tests.interleavings.bugs import Bug
 from tests.interleavings.world import Patch
 
-EXCHANGE, REACTOR = "server/net/exchange.py", "server/net/reactor.py"
+EXCHANGE, DESK = "server/net/exchange.py", "server/net/desk.py"
+REACTOR = "server/net/reactor.py"
 BATON, POOL = "server/net/baton.py", "server/net/pool.py"
 READING, SENDING = "server/net/reading.py", "server/net/sending.py"
 
@@ -15,13 +16,13 @@ BUGS = (
         "A worker arms the descriptor before the state gives the connection back.",
         ("reactor: 1 gwgw",),
         Patch(
-            EXCHANGE,
+            DESK,
             "        connection.response_sent()\n        if pipelined:\n",
             "        self._poller.attend(descriptor)\n        connection.response_sent()\n"
             "        if pipelined:\n",
         ),
         Patch(
-            EXCHANGE,
+            DESK,
             "        else:\n            self._poller.attend(descriptor)\n",
             "",
         ),
@@ -31,12 +32,12 @@ BUGS = (
         "A worker writes the next deadline when the connection is the reactor's already.",
         ("reactor: 1 hw / ht",),
         Patch(
-            EXCHANGE,
+            DESK,
             "        connection.deadline = now + self._idle_seconds\n",
             "",
         ),
         Patch(
-            EXCHANGE,
+            DESK,
             "        connection.response_sent()\n        if pipelined:\n",
             "        connection.response_sent()\n"
             "        connection.deadline = now + self._idle_seconds\n        if pipelined:\n",
@@ -47,12 +48,12 @@ BUGS = (
         "A worker calls the reactor first, and then moves the connection.",
         ("reactor: 1 cw",),
         Patch(
-            EXCHANGE,
+            DESK,
             "        event()\n        self._returns.hand_back(connection)\n",
             "        self._returns.hand_back(connection)\n        event()\n",
         ),
         Patch(
-            EXCHANGE,
+            DESK,
             "            connection.response_sent()\n"
             "            self._returns.hand_back(connection)\n",
             "            self._returns.hand_back(connection)\n"
@@ -64,7 +65,7 @@ BUGS = (
         "A worker whose peer reads slowly calls the reactor before it lets go of the connection.",
         ("reactor: 1 bmw",),
         Patch(
-            EXCHANGE,
+            DESK,
             "        event()\n        self._returns.hand_back(connection)\n",
             "        self._returns.hand_back(connection)\n        event()\n",
         ),
@@ -74,7 +75,7 @@ BUGS = (
         "A connection that is parked while the drain begins is not swept.",
         ("reactor: 1 gw / d",),
         Patch(
-            EXCHANGE,
+            DESK,
             "            self._returns.sweep()\n",
             "            pass\n",
         ),
@@ -96,9 +97,9 @@ BUGS = (
         Patch(
             REACTOR,
             "        for _ in range(len(self._returned)):\n"
-            "            self._take(self._on_return, self._returned.popleft())\n",
+            "            self._take(self._steps.on_return, self._returned.popleft())\n",
             "        for one in list(self._returned):\n"
-            "            self._take(self._on_return, one)\n"
+            "            self._take(self._steps.on_return, one)\n"
             "        self._returned.clear()\n",
         ),
     ),
@@ -180,7 +181,7 @@ BUGS = (
         "A request that came with the last one waits for more bytes.",
         ("reactor: 1 pw",),
         Patch(
-            EXCHANGE,
+            DESK,
             "        pipelined = connection.reader.renew()\n",
             "        pipelined = connection.reader.renew() and False\n",
         ),
@@ -192,7 +193,7 @@ BUGS = (
         Patch(
             REACTOR,
             "        self._poller.mute(connection.transport.descriptor)\n"
-            "        self._take(self._on_ready, connection)\n",
+            "        self._take(self._steps.on_ready, connection)\n",
             "        self._poller.mute(connection.transport.descriptor)\n",
         ),
     ),
@@ -203,8 +204,8 @@ BUGS = (
         Patch(
             REACTOR,
             "        self._poller.mute(connection.transport.descriptor)\n"
-            "        self._take(self._on_ready, connection)\n",
-            "        self._take(self._on_ready, connection)\n"
+            "        self._take(self._steps.on_ready, connection)\n",
+            "        self._take(self._steps.on_ready, connection)\n"
             "        self._poller.mute(connection.transport.descriptor)\n",
         ),
     ),
@@ -240,10 +241,10 @@ BUGS = (
         ("reactor: 1 g / T",),
         Patch(
             REACTOR,
-            "        state = connection.state\n        step = self._on_deadline.get(state)\n"
+            "        state = connection.state\n        step = self._steps.on_deadline.get(state)\n"
             "        if step is not None and self._deadlines.has_passed(connection, state):\n",
             "        passed = self._deadlines.has_passed(connection, connection.state)\n"
-            "        state = connection.state\n        step = self._on_deadline.get(state)\n"
+            "        state = connection.state\n        step = self._steps.on_deadline.get(state)\n"
             "        if step is not None and passed:\n",
         ),
         points=("server.net.reactor",),

@@ -35,7 +35,13 @@ PACKAGES = ("server", "tests", "tests.interleavings", "tests.machines")
 
 WITH_POINTS = (
     *("server.net.pool", "server.net.worker", "server.net.crew", "server.net.sleepers"),
-    *("server.net.exchange", "server.net.connection", "server.net.reactor", "server.net.reading"),
+    *(
+        "server.net.exchange",
+        "server.net.desk",
+        "server.net.connection",
+        "server.net.reactor",
+        "server.net.reading",
+    ),
     *("server.net.sending", "server.net.pipe", "server.net.delivering", "server.net.reservoir"),
     *("server.net.streaming", "server.events.hub", "server.events.subscription"),
     *("server.thread_pool", "server.net.baton"),

@@ -27,7 +27,8 @@ from server.http1.writer import ResponseWriter, chunk
 from server.ledger import Lifecycle
 from server.net.access_log import AccessLog
 from server.net.connection import Connection
-from server.net.exchange import Desk, Exchange, Handler
+from server.net.desk import Desk, Handler
+from server.net.exchange import Exchange
 from server.net.intake import Intake
 from server.net.listener import Listener
 from server.net.log_entry import Entry

@@ -12,7 +12,8 @@ from server.events.hub import Hub
 from server.http1.messages import Response
 from server.net.connection import Connection
 from server.net.crew import Crew
-from server.net.exchange import Desk, Exchange
+from server.net.desk import Desk
+from server.net.exchange import Exchange
 from server.net.pipe import Pipe
 from server.net.poller import READ
 from server.net.pool import Pool
@@ -63,7 +64,7 @@ def arm_before_the_arrow(patch: Patch) -> None:
     """
 
     def finish(self: Desk, connection: Connection) -> None:
-        self._responder.log(connection)
+        self.responder.log(connection)
         connection.reader.renew() if connection.persists() else None
         self._poller.arm(connection.transport.descriptor, READ)
         self._set_deadline(connection, self._idle_seconds)
@@ -107,7 +108,7 @@ def forget_what_is_pipelined(patch: Patch) -> None:
     """
 
     def finish(self: Desk, connection: Connection) -> None:
-        self._responder.log(connection)
+        self.responder.log(connection)
         if not connection.persists():
             self._set_deadline(connection, self._linger_seconds)
             connection.response_sent()
@@ -163,7 +164,7 @@ def answer_after_the_revocation(patch: Patch) -> None:
     def answer(self: Desk, exchange: Exchange, request: object) -> Response:
         exchange.lease.release()
         try:
-            return self._handler(request)  # type: ignore[arg-type]
+            return self.handler(request)  # type: ignore[arg-type]
         except BaseException:  # noqa: BLE001 - as the real one
             return Response(500)
         finally:

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import pytest
 
 from server.config import Config
-from server.net.exchange import Handler
+from server.net.desk import Handler
 from server.server import Server, sound_system
 from statemachine.ground import Ground
 from statemachine.replay import Replay

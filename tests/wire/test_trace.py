@@ -16,7 +16,7 @@ from typing import NoReturn
 import pytest
 
 from server.http1.messages import Request, Response
-from server.net.exchange import Desk
+from server.net.desk import Desk
 from server.net.reading import Reading
 from server.net.worker import Worker
 from statemachine.model import BIRTH_STEP

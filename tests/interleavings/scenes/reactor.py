@@ -5,8 +5,8 @@ one for the supervisor:
 
     1 gwg pw / d
 
-Options: `q1` a queue for one request; `b` with a baton, which workers are lent. A client connects,
-and then does what its letters say:
+Options: `q1` a queue for one request; `b` with a baton, which workers are lent, `B` with one whose
+holder is quick as soon as it has taken a job. A client connects, and then does what its letters say:
 
 | letter | act |
 |---|---|
@@ -46,9 +46,10 @@ from server.http1.messages import Request, Response
 from server.http1.reader import RequestReader
 from server.http1.writer import ResponseWriter, chunk
 from server.ledger import Lifecycle
-from server.net.baton import Baton
+from server.net.baton import QUICK_JOBS, Baton
 from server.net.connection import Connection
-from server.net.exchange import Desk, Exchange
+from server.net.desk import Desk
+from server.net.exchange import Exchange
 from server.net.intake import Intake
 from server.net.pipe import Pipe
 from server.net.pool import Pool
@@ -80,7 +81,7 @@ LATE_SECONDS, JOB_SECONDS = 2.0, 30.0
 TURNS_MAX = 60
 
 TEXT = re.compile(
-    r"(?P<workers>[1-9])(q(?P<queue>\d+))?(?P<baton>b)?(?P<clients>( [gcrphbmwext]+)*)"
+    r"(?P<workers>[1-9])(q(?P<queue>\d+))?(?P<baton>[bB])?(?P<clients>( [gcrphbmwext]+)*)"
     r"( / (?P<stopper>[dkhsStTu]+))?"
 )
 BINDER = BoundOnce()
@@ -97,6 +98,7 @@ class Plan:
     workers: int
     queue: int
     has_baton: bool
+    is_quick: bool
     clients: tuple[str, ...]
     stopper: str
 
@@ -122,7 +124,9 @@ def plan_of(text: str) -> Plan:
         raise ValueError(f"{says}, not {text!r}")
     clients = tuple(found["clients"].split())
     queue, stopper = int(found["queue"] or 100), found["stopper"] or ""
-    return Plan(int(found["workers"]), queue, bool(found["baton"]), clients, stopper)
+    return Plan(
+        int(found["workers"]), queue, bool(found["baton"]), found["baton"] == "B", clients, stopper
+    )
 
 
 class Ear:
@@ -248,7 +252,11 @@ class ReactorScene:
         self.reservoir = Reservoir(carrier, memory_bytes_max=1 << 30, file_bytes_max=1 << 30)
         self.reactor = self._make_reactor(config)
         self.baton = BINDER.bind(Baton)(
-            self.pool, self.reactor, now=carrier.monotonic, after_turn=_nothing
+            self.pool,
+            self.reactor,
+            now=carrier.monotonic,
+            after_turn=_nothing,
+            quick_jobs=1 if plan.is_quick else QUICK_JOBS,
         )
         if plan.has_baton:
             self.pool.baton = self.baton

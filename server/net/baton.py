@@ -143,6 +143,7 @@ class Baton(BatonMachine):
         self._candidate = worker
         self.lent()
         self._seen, self._rests, self._lent_at = worker.taken, 0, pool.sleepers.taken
+        self._judge_locked(0)
 
     def _watch(self) -> None:
         rung = self._bell.acquire(timeout=-1 if self.state is TRUSTED else TICK_SECONDS)
@@ -159,16 +160,22 @@ class Baton(BatonMachine):
         if taken:
             self._seen, self._rests = holder.taken, 0
             holder.took_at = self._clock()
-            self.runner = holder if taken >= self._quick_jobs else None
         elif holder.state is not IDLE:
             self._reclaim_locked()
         else:
             self._rests += 1
-            self.runner = None
             if self._rests >= REST_TICKS:
                 self.rested()
+        self._judge_locked(taken)
         if pool.strained:
             pool.sleepers.rouse(len(pool.queue), pool.workers, self._clock(), idle=False)
+
+    def _judge_locked(self, taken: int) -> None:
+        """The holder has taken so many jobs since it was looked at last. Only who is watched may
+        run what it reads, for nobody polls meanwhile.
+        """
+        is_quick = self.state is LENT and taken >= self._quick_jobs
+        self.runner = self.holder if is_quick else None
 
     def _reclaim_locked(self) -> None:
         self.reclaimed()

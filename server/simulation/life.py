@@ -116,8 +116,8 @@ class Life:
             steps_max=STEPS_MAX,
             points_at_release=bool(plan.points) and not plan.strikes,
         )
-        # In every other life a worker runs what it reads as soon as it has the baton for a tick.
-        street = Street(carrier, 1 if plan.seed % 2 else QUICK_JOBS)
+        # In every other life a worker that has the baton runs what it reads.
+        street = Street(carrier, 0 if plan.seed % 2 else QUICK_JOBS)
         judge = Judge(book_of(sound_system), carrier)
         hub = Hub(config, frame=chunk, stamp="s", lock=carrier.Lock())
         stage = Stage(carrier, street.disk, hub, may_lose=plan.strikes)

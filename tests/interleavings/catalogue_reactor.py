@@ -6,7 +6,7 @@ from tests.interleavings.bugs import Bug
 from tests.interleavings.world import Patch
 
 EXCHANGE, DESK = "server/net/exchange.py", "server/net/desk.py"
-REACTOR = "server/net/reactor.py"
+REACTOR, WORKER = "server/net/reactor.py", "server/net/worker.py"
 BATON, POOL = "server/net/baton.py", "server/net/pool.py"
 READING, SENDING = "server/net/reading.py", "server/net/sending.py"
 
@@ -217,6 +217,16 @@ BUGS = (
             BATON,
             "        elif holder.state is not IDLE:\n",
             "        elif True:\n",
+        ),
+    ),
+    Bug(
+        "goes-on-without-the-baton",
+        "A worker that has lost the baton over a job goes on with the turn that it was read in.",
+        ("reactor: 2B gw gh gw / uuuh",),
+        Patch(
+            WORKER,
+            "        return pool.baton.holder is self\n",
+            "        return True\n",
         ),
     ),
     Bug(

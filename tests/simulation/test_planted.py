@@ -9,11 +9,10 @@ from typing import cast
 import pytest
 
 from server.events.hub import Hub
-from server.http1.messages import Response
+from server.net import exchange as exchange_module
 from server.net.connection import Connection
 from server.net.crew import Crew
 from server.net.desk import Desk
-from server.net.exchange import Exchange
 from server.net.pipe import Pipe
 from server.net.poller import READ
 from server.net.pool import Pool
@@ -160,17 +159,7 @@ def withdraw_by_halves(patch: Patch) -> None:
 
 def answer_after_the_revocation(patch: Patch) -> None:
     """A worker that has lost its lease answers all the same."""
-
-    def answer(self: Desk, exchange: Exchange, request: object) -> Response:
-        exchange.lease.release()
-        try:
-            return self.handler(request)  # type: ignore[arg-type]
-        except BaseException:  # noqa: BLE001 - as the real one
-            return Response(500)
-        finally:
-            exchange.lease.acquire()
-
-    patch.setattr(Desk, "_answer", answer)
+    patch.setattr(exchange_module, "REVOKED", None)
 
 
 def linger_not(patch: Patch) -> None:

@@ -6,7 +6,8 @@ one for the supervisor:
     1 gwg pw / d
 
 Options: `q1` a queue for one request; `b` with a baton, which workers are lent, `B` with one whose
-holder is quick as soon as it has taken a job. A client connects, and then does what its letters say:
+holder always runs what it reads. A client connects, and then does what its letters
+say:
 
 | letter | act |
 |---|---|
@@ -256,7 +257,7 @@ class ReactorScene:
             self.reactor,
             now=carrier.monotonic,
             after_turn=_nothing,
-            quick_jobs=1 if plan.is_quick else QUICK_JOBS,
+            quick_jobs=0 if plan.is_quick else QUICK_JOBS,
         )
         if plan.has_baton:
             self.pool.baton = self.baton

@@ -32,7 +32,7 @@ def wrapped(method: Callable[..., bool]) -> Callable[..., bool]:
 class Words:
     """Methods of all sorts. Those of PLAIN can be written out, the others cannot."""
 
-    held: list[int]
+    held: list[int] | None
     limit: int
     name: str
 
@@ -56,7 +56,7 @@ class Words:
         return self.limit
 
     def an_effect(self) -> None:
-        self.limit = len(self.held)
+        self.limit = len(self.name)
 
     def a_swap(self) -> None:
         self.limit, self.name = 0, self.name.strip()
@@ -71,7 +71,7 @@ class Words:
         return True
 
     def a_loop(self) -> bool:
-        return any(one > self.limit for one in self.held)
+        return any(one > TEXT for one in self.name)
 
     def a_private_name(self) -> bool:
         return bool(self.__dict__)
@@ -97,8 +97,10 @@ PLAIN = {
     "with_a_docstring": ((), "not self.held", True),
     "with_a_local": (
         ("with_a_local_held = self.held",),
-        "with_a_local_held is not None and "
-        "with_a_local_len(with_a_local_held) < with_a_local_LIMIT",
+        (
+            "with_a_local_held is not None and "
+            "with_a_local_len(with_a_local_held) < with_a_local_LIMIT"
+        ),
         False,
     ),
     "over_two_lines": (
@@ -107,7 +109,7 @@ PLAIN = {
         True,
     ),
     "an_answer_that_is_none": ((), "self.limit", False),
-    "an_effect": (("self.limit = an_effect_len(self.held)",), "None", False),
+    "an_effect": (("self.limit = an_effect_len(self.name)",), "None", False),
     "a_swap": (("self.limit, self.name = (0, self.name.strip())",), "None", False),
 }
 METHODS = {name for name, one in vars(Words).items() if callable(one)}

@@ -50,6 +50,7 @@ request-line".
 
 HEAD_END: Final = b"\r\n\r\n"
 AWAITED: Final = RequestState.AWAITED
+CONTENT: Final = RequestState.CONTENT
 
 
 class RequestReader(RequestMachine):
@@ -125,6 +126,24 @@ class RequestReader(RequestMachine):
     def has_content(self) -> bool:
         head = self.head
         return head is not None and (head.chunked or bool(head.content_length))
+
+    @property
+    def awaited_bytes(self) -> int:
+        """How many bytes of content are still to come, where that is known and nothing is left
+        that came before them: they may be received past us, and `pass_by` be told of it. Else 0.
+        """
+        known = self.state is CONTENT and self._chunks is None
+        return self._left if known and not self._buffer and not self._buffer.ended else 0
+
+    def pass_by(self, size: int) -> None:
+        """The next `size` bytes of content have come, and the caller has them. Raises ValueError
+        for more than are awaited.
+        """
+        if size > self.awaited_bytes:
+            raise ValueError(f"{size} bytes of content came, {self.awaited_bytes} were awaited")
+        self._left -= size
+        if not self._left:
+            self.content_ended()
 
     def receive(self, data: bytes) -> None:
         """Take in bytes from the peer; b"" means that it has ended its side. Raises ValueError for

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from server.errors import ProtocolError
-from server.http1.events import END_OF_REQUEST, NEED_DATA, ContentPiece, PeerEnded
+from server.http1.events import END_OF_REQUEST, NEED_DATA, ContentPiece
 from server.http1.messages import RequestHead
 from server.net.connection import Connection
 from server.net.deadlines import Deadlines
@@ -23,6 +23,7 @@ from statemachine._generated import (
 )
 
 AWAITED = RequestState.AWAITED
+CONTENT = RequestState.CONTENT
 
 NEVER_RUN = frozenset({JobState.WITHDRAWN, JobState.RAISED, JobState.ABANDONED})
 """States of the job of a connection that is QUEUED, in which no worker will take it any more.
@@ -49,6 +50,7 @@ class Reading:
         bury: Callable[[Connection], None],
     ) -> None:
         self._receive_bytes_max = rooms.config.receive_bytes_max
+        self._receive_turn_bytes_max = rooms.config.receive_turn_bytes_max
         self._send_turn_bytes_max = rooms.config.send_turn_bytes_max
         self._poller = rooms.poller
         self._pool = rooms.pool
@@ -63,6 +65,8 @@ class Reading:
 
     def read(self, connection: Connection) -> None:
         """The descriptor is readable."""
+        if connection.reader.state is CONTENT and self._read_content(connection):
+            return
         try:
             if connection.outgoing:
                 connection.send(self._send_turn_bytes_max)
@@ -94,6 +98,8 @@ class Reading:
         if content:
             try:
                 connection.content.add(content)
+                if connection.content.basin is not None:
+                    connection.content.settle()
             except ProtocolError as error:
                 self._refuse(connection, error)
                 return
@@ -120,6 +126,8 @@ class Reading:
                     self._await_readable(connection, before)
                     return
                 if event is END_OF_REQUEST:
+                    if connection.content.basin is not None:
+                        connection.content.settle()
                     self._submit(connection)
                     return
                 if isinstance(event, RequestHead):
@@ -128,7 +136,7 @@ class Reading:
                 elif isinstance(event, ContentPiece):
                     connection.content.add(event.data)
                     connection.progress += len(event.data)
-                elif isinstance(event, PeerEnded):
+                else:  # PeerEnded: there are no others
                     connection.peer_ended()
                     self._bury(connection)
                     return
@@ -137,6 +145,36 @@ class Reading:
         except OSError:
             connection.peer_failed()
             self._bury(connection)
+
+    def _read_content(self, connection: Connection) -> bool:
+        """Receive large content to where it gathers. False: it is to be read like all else."""
+        reader, content = connection.reader, connection.content
+        try:
+            space = content.space(reader.awaited_bytes)
+            if space is None:
+                return False
+            if connection.outgoing:
+                connection.send(self._send_turn_bytes_max)
+            size_max = min(reader.awaited_bytes, self._receive_turn_bytes_max)
+            size = connection.transport.receive_into(space[:size_max])
+            if size:
+                content.filled(size)
+                connection.progress += size
+                reader.pass_by(size)
+        except ProtocolError as error:
+            self._refuse(connection, error)
+            return True
+        except OSError:
+            connection.peer_failed()
+            self._bury(connection)
+            return True
+        if size is None:
+            self._arm(connection)
+            return True
+        if not size:
+            reader.receive(b"")
+        self.read_on(connection)
+        return True
 
     def _await_readable(self, connection: Connection, before: RequestState) -> None:
         state = connection.reader.state

@@ -139,8 +139,9 @@ class RequestReader(RequestMachine):
         """The next `size` bytes of content have come, and the caller has them. Raises ValueError
         for more than are awaited.
         """
-        if size > self.awaited_bytes:
-            raise ValueError(f"{size} bytes of content came, {self.awaited_bytes} were awaited")
+        awaited = self.awaited_bytes
+        if size > awaited:
+            raise ValueError(f"{size} bytes of content came, {awaited} were awaited")
         self._left -= size
         if not self._left:
             self.content_ended()

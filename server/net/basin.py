@@ -59,8 +59,8 @@ class KeptFile(io.BufferedReader):
 class Basin:
     """One request's content, most of it in `file`. The last of it is in memory until `settle`.
 
-    It takes `bytes_max` of memory, all or none. Without, each piece is written as it comes. What
-    returns False has found no room in the file's tank: the content is not whole any more.
+    It takes `bytes_max` of memory, all or none. Without, each piece is written as it comes. Where
+    `add`, `write` or `settle` returns False, the file's tank has no room: the content is not whole.
     """
 
     __slots__ = ("_file", "_gathered", "_memory", "_taken")
@@ -76,9 +76,9 @@ class Basin:
         return self._taken[self._gathered :]
 
     def filled(self, size: int) -> bool:
-        """So many bytes have been put there. Raises OSError."""
-        self._gathered += size
-        return self._gathered < len(self._taken) or self._write()
+        """So many bytes have been put there. True: it is full, and to be written."""
+        self._gathered = gathered = self._gathered + size
+        return gathered == len(self._taken)
 
     def add(self, piece: bytes) -> bool:
         """Take in the next piece. Raises OSError."""
@@ -89,14 +89,19 @@ class Basin:
                 return self._file.keep(left)
             part = left[: len(space)]
             space[: len(part)] = part
-            if not self.filled(len(part)):
+            if self.filled(len(part)) and not self.write():
                 return False
             left = left[len(part) :]
         return True
 
+    def write(self) -> bool:
+        """Write what has gathered. Raises OSError."""
+        gathered, self._gathered = self._gathered, 0
+        return self._file.keep(self._taken[:gathered])
+
     def settle(self) -> bool:
         """All has come: write the rest, and give the memory back. Raises OSError."""
-        written = self._write()
+        written = self.write()
         self._forget_memory()
         return written
 
@@ -109,10 +114,6 @@ class Basin:
         """Forget the content."""
         self._forget_memory()
         self._file.close()
-
-    def _write(self) -> bool:
-        gathered, self._gathered = self._gathered, 0
-        return self._file.keep(self._taken[:gathered])
 
     def _forget_memory(self) -> None:
         taken, self._taken = self._taken, memoryview(b"")

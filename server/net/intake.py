@@ -66,8 +66,10 @@ class Intake:
 
     def filled(self, size: int) -> None:
         """So many bytes are there now. Raises as `add` does."""
-        assert self.basin is not None
-        self._keep(functools.partial(self.basin.filled, size))
+        basin = self.basin
+        assert basin is not None
+        if basin.filled(size):
+            self._keep(basin.write)
 
     def settle(self) -> None:
         """All has come, into the basin. Raises as `add` does."""

@@ -149,13 +149,14 @@ class Reading:
     def _read_content(self, connection: Connection) -> bool:
         """Receive large content to where it gathers. False: it is to be read like all else."""
         reader, content = connection.reader, connection.content
+        awaited = reader.awaited_bytes
         try:
-            space = content.space(reader.awaited_bytes)
+            space = content.space(awaited)
             if space is None:
                 return False
             if connection.outgoing:
                 connection.send(self._send_turn_bytes_max)
-            size_max = min(reader.awaited_bytes, self._receive_turn_bytes_max)
+            size_max = min(awaited, self._receive_turn_bytes_max)
             size = connection.transport.receive_into(space[:size_max])
             if size:
                 content.filled(size)
@@ -163,17 +164,16 @@ class Reading:
                 reader.pass_by(size)
         except ProtocolError as error:
             self._refuse(connection, error)
-            return True
         except OSError:
             connection.peer_failed()
             self._bury(connection)
-            return True
-        if size is None:
-            self._arm(connection)
-            return True
-        if not size:
-            reader.receive(b"")
-        self.read_on(connection)
+        else:
+            if size == 0:
+                reader.receive(b"")
+            if size in (0, awaited):
+                self.read_on(connection)
+            else:
+                self._await_readable(connection, CONTENT)
         return True
 
     def _await_readable(self, connection: Connection, before: RequestState) -> None:

@@ -53,7 +53,7 @@ def fill(basin: Basin, data: bytes) -> bool:
         space = basin.space()
         part = data[: len(space)]
         space[: len(part)] = part
-        if not basin.filled(len(part)):
+        if basin.filled(len(part)) and not basin.write():
             return False
         data = data[len(part) :]
     return True

@@ -11,11 +11,18 @@ from __future__ import annotations
 import io
 from typing import Final
 
-from server.net.reservoir import Tank
+from server.net.files import Files
+from server.net.reservoir import Reservoir, Tank
 
 BASIN_BYTES_MAX: Final = 512 * 1024
 """What gathers before it is written, where so much may be kept in memory: more of it gains little
 (benchmarks/README.md).
+"""
+FIRST_BYTES: Final = 16 * 1024
+GROWTH: Final = 4
+"""A basin begins small and grows when it is full, and its file is made when it is written: who
+announces much and sends little holds little. The memory of all has room for the first bytes of as
+many as may be connected.
 """
 
 
@@ -57,18 +64,22 @@ class KeptFile(io.BufferedReader):
 
 
 class Basin:
-    """One request's content, most of it in `file`. The last of it is in memory until `settle`.
+    """One request's content, most of it in a file. The last of it is in memory until `settle`.
 
-    It takes `bytes_max` of memory, all or none. Without, each piece is written as it comes. Where
-    `add`, `write` or `settle` returns False, the file's tank has no room: the content is not whole.
+    It takes memory from the reservoir as it grows, up to `bytes_max`. Without any, each piece is
+    written as it comes. Where `add`, `write` or `settle` returns False, the reservoir has no room
+    for what is in files: the content is not whole.
     """
 
-    __slots__ = ("_file", "_gathered", "_memory", "_taken")
+    __slots__ = ("_bytes_max", "_file", "_files", "_gathered", "_reservoir", "_taken")
 
-    def __init__(self, file: KeptFile, memory: Tank, bytes_max: int) -> None:
-        self._file = file
-        self._memory = memory
-        self._taken = memoryview(bytearray(bytes_max if memory.take(bytes_max) else 0))
+    def __init__(self, bytes_max: int, reservoir: Reservoir, files: Files) -> None:
+        self._bytes_max = bytes_max
+        self._reservoir = reservoir
+        self._files = files
+        self._file: KeptFile | None = None
+        first = min(bytes_max, FIRST_BYTES)
+        self._taken = memoryview(bytearray(first if reservoir.memory.take(first) else 0))
         self._gathered = 0
 
     def space(self) -> memoryview:
@@ -78,7 +89,7 @@ class Basin:
     def filled(self, size: int) -> bool:
         """So many bytes have been put there. True: it is full, and to be written."""
         self._gathered = gathered = self._gathered + size
-        return gathered == len(self._taken)
+        return gathered == len(self._taken) and not self._grow()
 
     def add(self, piece: bytes) -> bool:
         """Take in the next piece. Raises OSError."""
@@ -86,7 +97,7 @@ class Basin:
         while left:
             space = self.space()
             if not space:
-                return self._file.keep(left)
+                return self._keep(left)
             part = left[: len(space)]
             space[: len(part)] = part
             if self.filled(len(part)) and not self.write():
@@ -97,7 +108,7 @@ class Basin:
     def write(self) -> bool:
         """Write what has gathered. Raises OSError."""
         gathered, self._gathered = self._gathered, 0
-        return self._file.keep(self._taken[:gathered])
+        return self._keep(self._taken[:gathered])
 
     def settle(self) -> bool:
         """All has come: write the rest, and give the memory back. Raises OSError."""
@@ -107,15 +118,34 @@ class Basin:
 
     def take(self) -> KeptFile:
         """The whole content, which has settled. The caller closes the file."""
+        assert self._file is not None
         self._file.seek(0)
         return self._file
 
     def drop(self) -> None:
         """Forget the content."""
         self._forget_memory()
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
+
+    def _keep(self, piece: memoryview) -> bool:
+        file = self._file
+        if file is None:
+            file = self._file = KeptFile(self._files.temporary(), self._reservoir.file)
+        return file.keep(piece)
+
+    def _grow(self) -> bool:
+        """Have more space, if that may be."""
+        held = len(self._taken)
+        wanted = min(held * GROWTH, self._bytes_max)
+        if wanted == held or not self._reservoir.memory.take(wanted - held):
+            return False
+        wider = memoryview(bytearray(wanted))
+        wider[:held] = self._taken
+        self._taken = wider
+        return True
 
     def _forget_memory(self) -> None:
         taken, self._taken = self._taken, memoryview(b"")
         self._gathered = 0
-        self._memory.give_back(len(taken))
+        self._reservoir.memory.give_back(len(taken))

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from server.errors import ProtocolError
-from server.net.basin import BASIN_BYTES_MAX, Basin, KeptFile
+from server.net.basin import BASIN_BYTES_MAX, Basin
 from server.net.files import SYSTEM_FILES, Files
 from server.net.reservoir import Reservoir
 
@@ -117,10 +117,9 @@ class Intake:
 
     def _overflow(self) -> bool:
         """What memory has gets a basin: more is to come than may stay there."""
-        file = KeptFile(self._files.temporary(), self._reservoir.file)
         before = b"".join(self._forget_memory())
         size = min(self._memory_bytes_max, BASIN_BYTES_MAX)
-        self.basin = Basin(file, self._reservoir.memory, size)
+        self.basin = Basin(size, self._reservoir, self._files)
         return self.basin.add(before)
 
     def _forget_memory(self) -> list[bytes]:

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.config import Config
 from server.errors import ProtocolError
-from server.net.basin import Basin, KeptFile
+from server.net.basin import FIRST_BYTES, GROWTH, Basin
 from server.net.intake import Intake
 from server.net.reservoir import Reservoir
 from server.net.threads import SystemThreading
@@ -29,8 +30,7 @@ class Kept:
         self.reservoir = Reservoir(SystemThreading(), memory_bytes_max=memory, file_bytes_max=file)
 
     def basin(self, bytes_max: int) -> Basin:
-        file = KeptFile(self.disk.temporary(), self.reservoir.file)
-        return Basin(file, self.reservoir.memory, bytes_max)
+        return Basin(bytes_max, self.reservoir, self.disk)
 
     def intake(self, bytes_max: int) -> Intake:
         return Intake(bytes_max, self.reservoir, self.disk)
@@ -39,9 +39,9 @@ class Kept:
         return self.reservoir.memory.held_bytes, self.reservoir.file.held_bytes
 
     def written(self) -> bytes:
-        """What the one file holds."""
-        (file,) = self.disk.files.values()
-        return bytes(file)
+        """What the file holds, if there is one."""
+        assert len(self.disk.files) <= 1
+        return b"".join(map(bytes, self.disk.files.values()))
 
     def is_empty(self) -> bool:
         return self.held() == (0, 0) and not self.disk.files and not self.table.faults
@@ -84,7 +84,7 @@ def test_what_comes_is_whole_however_it_comes(
     assert kept.is_empty()
 
 
-def test_it_is_written_in_pieces_of_its_size() -> None:
+def test_it_is_written_in_pieces_of_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
     kept, sizes = Kept(), list[int]()
 
     class Counted(io.RawIOBase):
@@ -95,13 +95,52 @@ def test_it_is_written_in_pieces_of_its_size() -> None:
             sizes.append(len(data))
             return len(data)
 
-    basin = Basin(KeptFile(Counted(), kept.reservoir.file), kept.reservoir.memory, 10)
+    monkeypatch.setattr(kept.disk, "temporary", Counted)
+    basin = kept.basin(10)
     for _ in range(9):
         assert basin.add(b"abc")
     assert sizes == [10, 10]
     assert basin.settle()
     assert sizes == [10, 10, 7]
     basin.drop()
+
+
+def test_it_grows_as_it_is_filled_and_no_further_than_it_may() -> None:
+    kept, held = Kept(), list[int]()
+    basin, content = kept.basin(100_000), bytes(range(250)) * 1000
+    for begin in range(0, len(content), 4096):
+        assert fill(basin, content[begin : begin + 4096])
+        held.append(kept.held()[0])
+        assert held[-1] <= max(FIRST_BYTES, GROWTH * (begin + 4096))
+    assert list(dict.fromkeys(held)) == [FIRST_BYTES, GROWTH * FIRST_BYTES, 100_000]
+    assert len(kept.written()) == 200_000
+    assert basin.settle()
+    with basin.take() as file:
+        assert file.read() == content
+    assert kept.is_empty()
+
+
+def test_without_memory_to_grow_it_is_written_at_the_size_it_has() -> None:
+    kept = Kept(memory=2 * FIRST_BYTES)
+    basin, content = kept.basin(100_000), b"a" * FIRST_BYTES + b"b" * FIRST_BYTES
+    assert fill(basin, content)
+    assert kept.held() == (FIRST_BYTES, len(content))
+    assert kept.written() == content
+    basin.drop()
+    assert kept.is_empty()
+
+
+def test_who_announces_much_and_sends_little_holds_little() -> None:
+    kept = Kept()
+    intake = kept.intake(512 * 1024)
+    intake.add(b"z")
+    assert intake.space(1 << 30) is not None
+    assert kept.held() == (FIRST_BYTES, 0)
+    assert not kept.disk.files
+    intake.drop()
+    assert kept.is_empty()
+    config = Config()
+    assert config.connections_max * FIRST_BYTES <= config.buffer_memory_bytes_max
 
 
 def test_a_disk_that_takes_less_is_given_the_rest_until_it_says_why() -> None:
@@ -156,8 +195,10 @@ def test_large_content_without_room_is_refused_in_words(
 def test_without_a_descriptor_large_content_is_refused() -> None:
     kept = Kept()
     kept.table.most = 0
+    intake = kept.intake(10)
+    assert intake.space(11) is not None
     with pytest.raises(ProtocolError, match="no room"):
-        kept.intake(10).space(11)
+        intake.filled(10)
     assert kept.is_empty()
 
 

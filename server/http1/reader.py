@@ -50,7 +50,6 @@ request-line".
 
 HEAD_END: Final = b"\r\n\r\n"
 AWAITED: Final = RequestState.AWAITED
-CONTENT: Final = RequestState.CONTENT
 
 
 class RequestReader(RequestMachine):
@@ -132,8 +131,8 @@ class RequestReader(RequestMachine):
         """How many bytes of content are still to come, where that is known and nothing is left
         that came before them: they may be received past us, and `pass_by` be told of it. Else 0.
         """
-        known = self.state is CONTENT and self._chunks is None
-        return self._left if known and not self._buffer and not self._buffer.ended else 0
+        # Some is left within content of a known length, and nowhere else.
+        return 0 if self._buffer or self._buffer.ended else self._left
 
     def pass_by(self, size: int) -> None:
         """The next `size` bytes of content have come, and the caller has them. Raises ValueError

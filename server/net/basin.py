@@ -147,5 +147,4 @@ class Basin:
 
     def _forget_memory(self) -> None:
         taken, self._taken = self._taken, memoryview(b"")
-        self._gathered = 0
         self._reservoir.memory.give_back(len(taken))

@@ -158,9 +158,12 @@ def test_a_peer_that_goes_within_its_content_leaves_nothing(
 
 
 @pytest.mark.parametrize("room", [0, 3000, SIZE - 1])
-def test_content_without_room_is_refused_when_that_is_known(engine: Engine, room: int) -> None:
+@pytest.mark.parametrize("at_once", [500, 1 << 20])
+def test_content_without_room_is_refused_when_that_is_known(
+    engine: Engine, room: int, at_once: int
+) -> None:
     """With one byte too few, only the last of it tells."""
-    upload = Upload(engine, buffer_file_bytes_max=room)
+    upload = Upload(engine, buffer_file_bytes_max=room, receive_bytes_max=at_once)
     try:
         peer = upload.peer()
         upload.ask(peer)

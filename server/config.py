@@ -235,6 +235,9 @@ class Config:
     chunk_line_bytes_max: int = _limit(1 * KIB, "size and extensions of one chunk")
     trailer_bytes_max: int = _limit(8 * KIB, "trailer section of one request")
     receive_bytes_max: int = _limit(64 * KIB, "bytes taken from a socket at once")
+    receive_turn_bytes_max: int = _limit(
+        128 * KIB, "bytes of large content taken from one client before the next one's turn"
+    )
     send_turn_bytes_max: int = _limit(
         256 * KIB, "bytes sent to one slow reader before the next one's turn"
     )

@@ -132,6 +132,25 @@ class RequestReader(RequestMachine):
         head = self.head
         return head is not None and (head.chunked or bool(head.content_length))
 
+    @property
+    def awaited_bytes(self) -> int:
+        """How many bytes of content are still to come, where that is known and nothing is left
+        that came before them: they may be received past us, and `pass_by` be told of it. Else 0.
+        """
+        # Some is left within content of a known length, and nowhere else.
+        return 0 if self._buffer or self._buffer.ended else self._left
+
+    def pass_by(self, size: int) -> None:
+        """The next `size` bytes of content have come, and the caller has them. Raises ValueError
+        for more than are awaited.
+        """
+        awaited = self.awaited_bytes
+        if size > awaited:
+            raise ValueError(f"{size} bytes of content came, {awaited} were awaited")
+        self._left -= size
+        if not self._left:
+            self.content_ended()
+
     def receive(self, data: bytes) -> None:
         """Take in bytes from the peer; b"" means that it has ended its side. Raises ValueError for
         bytes after that.

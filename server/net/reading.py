@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from server.errors import ProtocolError
-from server.http1.events import END_OF_REQUEST, NEED_DATA, ContentPiece, PeerEnded
+from server.http1.events import END_OF_REQUEST, NEED_DATA, ContentPiece
 from server.http1.messages import RequestHead
 from server.net.connection import Connection
 from server.net.deadlines import Deadlines
@@ -24,7 +24,8 @@ from statemachine._generated import (
     ServerState,
 )
 
-AWAITED, REFUSED = RequestState.AWAITED, JobState.REFUSED
+AWAITED, CONTENT = RequestState.AWAITED, RequestState.CONTENT
+REFUSED = JobState.REFUSED
 
 NEVER_RUN = frozenset({JobState.WITHDRAWN, JobState.RAISED, JobState.ABANDONED})
 """States of the job of a connection that is QUEUED, in which no worker will take it any more.
@@ -51,6 +52,7 @@ class Reading:
         bury: Callable[[Connection], None],
     ) -> None:
         self._receive_bytes_max = rooms.config.receive_bytes_max
+        self._receive_turn_bytes_max = rooms.config.receive_turn_bytes_max
         self._send_turn_bytes_max = rooms.config.send_turn_bytes_max
         self._poller = rooms.poller
         self._pool = rooms.pool
@@ -71,6 +73,8 @@ class Reading:
         """The descriptor is readable; a request that has come whole is answered before this
         returns, where a worker has the baton and is quick. False: it has it no longer.
         """
+        if connection.reader.state is CONTENT and self._read_content(connection):
+            return True
         try:
             if connection.outgoing:
                 connection.send(self._send_turn_bytes_max)
@@ -108,6 +112,8 @@ class Reading:
         if content:
             try:
                 connection.content.add(content)
+                if connection.content.basin is not None:
+                    connection.content.settle()
             except ProtocolError as error:
                 self._refuse(connection, error)
                 return True
@@ -146,6 +152,8 @@ class Reading:
                     self._await_readable(connection, before)
                     return
                 if event is END_OF_REQUEST:
+                    if connection.content.basin is not None:
+                        connection.content.settle()
                     self._submit(connection)
                     return
                 if isinstance(event, RequestHead):
@@ -154,7 +162,7 @@ class Reading:
                 elif isinstance(event, ContentPiece):
                     connection.content.add(event.data)
                     connection.progress += len(event.data)
-                elif isinstance(event, PeerEnded):
+                else:  # PeerEnded: there are no others
                     connection.peer_ended()
                     self._bury(connection)
                     return
@@ -163,6 +171,36 @@ class Reading:
         except OSError:
             connection.peer_failed()
             self._bury(connection)
+
+    def _read_content(self, connection: Connection) -> bool:
+        """Receive large content to where it gathers. False: it is to be read like all else."""
+        reader, content = connection.reader, connection.content
+        awaited = reader.awaited_bytes
+        try:
+            space = content.space(awaited)
+            if space is None:
+                return False
+            if connection.outgoing:
+                connection.send(self._send_turn_bytes_max)
+            size_max = min(awaited, self._receive_turn_bytes_max)
+            size = connection.transport.receive_into(space[:size_max])
+            if size:
+                content.filled(size)
+                connection.progress += size
+                reader.pass_by(size)
+        except ProtocolError as error:
+            self._refuse(connection, error)
+        except OSError:
+            connection.peer_failed()
+            self._bury(connection)
+        else:
+            if size == 0:
+                reader.receive(b"")
+            if size in (0, awaited):
+                self.read_on(connection)
+            else:
+                self._await_readable(connection, CONTENT)
+        return True
 
     def _await_readable(self, connection: Connection, before: RequestState) -> None:
         state = connection.reader.state

@@ -42,6 +42,9 @@ class Transport(Protocol):
     def receive(self, size: int) -> bytes | None:
         """Up to `size` bytes; b"" when the peer has ended; None when there are none yet."""
 
+    def receive_into(self, space: memoryview) -> int | None:
+        """The same to where they are wanted, which is not empty: how many; 0 for an end."""
+
     def peek(self) -> bool:
         """Whether the peer has ended its side, as far as that can be told without reading."""
 
@@ -85,6 +88,12 @@ class SocketTransport:
     def receive(self, size: int) -> bytes | None:
         try:
             return self._socket.recv(size)
+        except BlockingIOError:
+            return None
+
+    def receive_into(self, space: memoryview) -> int | None:
+        try:
+            return self._socket.recv_into(space)
         except BlockingIOError:
             return None
 

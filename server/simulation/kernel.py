@@ -173,6 +173,13 @@ class End:
         self._tell()
         return b"" if self.seems_ended else None
 
+    def receive_into(self, space: memoryview) -> int | None:
+        """See Transport."""
+        data = self.receive(len(space))
+        if data:
+            space[: len(data)] = data
+        return None if data is None else len(data)
+
     def peek(self) -> bool:
         """See Transport."""
         self._use()

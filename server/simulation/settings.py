@@ -27,6 +27,7 @@ SMALL: Final[Mapping[str, object]] = {
     "event_memory_bytes_max": 8192,
     "body_bytes_max": 20_000,
     "receive_bytes_max": 4096,
+    "receive_turn_bytes_max": 700,
     "send_turn_bytes_max": 2048,
     "head_seconds_max": 0.6,
     "body_seconds_max": 0.6,

@@ -85,6 +85,46 @@ def test_content_is_told_as_it_comes(bound: Bound) -> None:
     assert reader.buffered == 3
 
 
+def test_content_may_pass_the_reader_by(bound: Bound) -> None:
+    reader = bound.make_reader()
+    assert reader.awaited_bytes == 0
+    reader.receive(POST + b"h")
+    assert reader.awaited_bytes == 0
+    assert isinstance(reader.next_event(), RequestHead)
+    assert reader.awaited_bytes == 0  # what has come of it comes first
+    assert reader.next_event() == ContentPiece(b"h")
+    assert reader.awaited_bytes == 4
+    for much in (5, 100):
+        with pytest.raises(ValueError, match="4 were awaited"):
+            reader.pass_by(much)
+    reader.pass_by(3)
+    assert (reader.awaited_bytes, reader.next_event()) == (1, NEED_DATA)
+    reader.pass_by(1)
+    assert (reader.awaited_bytes, reader.next_event()) == (0, END_OF_REQUEST)
+    with pytest.raises(ValueError, match="0 were awaited"):
+        reader.pass_by(1)
+    reader.receive(GET)
+    reader.renew()
+    assert isinstance(reader.next_event(), RequestHead)
+
+
+def test_nothing_passes_the_reader_by_behind_the_peers_end(bound: Bound) -> None:
+    reader = bound.make_reader()
+    reader.receive(POST)
+    reader.next_event()
+    reader.receive(b"")
+    assert reader.awaited_bytes == 0
+    assert reader.next_event() == ENDED_WITHIN
+
+
+def test_chunks_do_not_pass_the_reader_by(bound: Bound) -> None:
+    reader = bound.make_reader()
+    reader.receive(CHUNKED + b"5\r\nhe")
+    assert isinstance(reader.next_event(), RequestHead)
+    assert reader.next_event() == ContentPiece(b"he")
+    assert (reader.next_event(), reader.awaited_bytes) == (NEED_DATA, 0)
+
+
 def test_chunk_data_is_told_as_it_comes(bound: Bound) -> None:
     reader = bound.make_reader()
     reader.receive(CHUNKED + b"5\r\nhe")

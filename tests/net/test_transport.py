@@ -138,6 +138,23 @@ def test_bytes_come_in_their_order_as_many_as_are_asked_for(line: Line) -> None:
     assert line.ours.receive(4) is None
 
 
+def test_bytes_come_to_where_they_are_wanted(line: Line) -> None:
+    space = bytearray(b"......")
+    assert line.ours.receive_into(memoryview(space)) is None
+    line.say(b"abcde")
+    assert line.ours.receive_into(memoryview(space)[1:4]) == 3
+    assert line.ours.receive_into(memoryview(space)) == 2
+    assert space == b"debc.."
+    line.end()
+    assert line.ours.receive_into(memoryview(space)) == 0
+
+
+def test_a_reset_is_told_to_who_receives_into_a_space(line: Line) -> None:
+    line.reset()
+    with pytest.raises(OSError, match="reset"):
+        line.ours.receive_into(memoryview(bytearray(3)))
+
+
 def test_an_end_comes_after_the_bytes_before_it(line: Line) -> None:
     line.say(b"ab")
     line.end()

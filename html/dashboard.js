@@ -14,6 +14,7 @@ import { readSpec } from "./dashboard/spec.js";
 import { Workers } from "./dashboard/workers.js";
 
 const THEMES = ["auto", "light", "dark"];
+const NARROW = matchMedia("(max-width: 40rem)"); // as the stylesheet has it
 const RATE_SECONDS = 1; // over which a rate is taken: shorter, and it would flicker
 
 let before = []; // the frames of the last second, the oldest first
@@ -47,6 +48,7 @@ document.getElementById("sign-out").addEventListener("click", async () => {
 });
 showSession();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", dress);
+NARROW.addEventListener("change", draw); // a phone was turned: who has a drawer open keeps it
 await show(shown);
 follow("/-/feed", frameCame, (now, seconds) => {
   [status, silent] = [now, seconds];
@@ -58,8 +60,12 @@ async function show(name) {
   shown = name;
   tabs.choose(name);
   if (!document.getElementById("inspector").hidden) inspector.close();
-  await diagram.show(machines.get(name), "/-/diagrams/live");
+  await draw();
   tell(document.getElementById("machine-means"), machines.get(shown).means);
+}
+
+async function draw() {
+  await diagram.show(machines.get(shown), NARROW.matches);
   if (latest !== null) drawn(latest, rates(latest));
 }
 

@@ -15,6 +15,7 @@ import { Workers } from "./dashboard/workers.js";
 
 const THEMES = ["auto", "light", "dark"];
 const NARROW = matchMedia("(max-width: 40rem)"); // as the stylesheet has it
+const LISTED = new Set(["connection", "worker"]); // whose objects a state's drawer tells one by one
 const RATE_SECONDS = 1; // over which a rate is taken: shorter, and it would flicker
 
 let before = []; // the frames of the last second, the oldest first
@@ -62,6 +63,8 @@ async function show(name) {
   if (!document.getElementById("inspector").hidden) inspector.close();
   await draw();
   tell(document.getElementById("machine-means"), machines.get(shown).means);
+  const who = LISTED.has(shown) ? "see who is in it" : "see what it means and where it leads";
+  tell(document.getElementById("machine-choose"), `Choose a state to ${who}.`);
 }
 
 async function draw() {

@@ -22,6 +22,10 @@ from statemachine import System
 
 PREFIX: Final = "/-/"
 
+SHORT: Final = ("/", "/-")
+"""What people ask for who have been told a host and a port. Only a listener that the pages have for
+themselves brings these here: elsewhere they are the site's own."""
+
 JSON: Final[Field] = ("Content-Type", "application/json")
 
 _NUMBER: Final = re.compile(r"[0-9]{1,6}")
@@ -82,6 +86,8 @@ class Pages:
         refusal = self._door.refusal(request)
         if refusal is not None:
             return refusal
+        if request.head.path in SHORT:
+            return Response(301, (("Location", PREFIX), NO_STORE))
         path = request.head.path.removeprefix(PREFIX)
         page = self._pages.get(path)
         if page is not None:
@@ -119,7 +125,7 @@ class Pages:
         except ModuleNotFoundError as error:
             if not str(error.name).startswith("prometheus_client"):
                 raise
-            return said(501, "Metrics need the package prometheus_client: the extra `ops`.")
+            return said(501, "Metrics need prometheus_client: pip install 'interlock[ops]'")
         accept = request.head.fields.get("accept") or ""
         content_type, text = exposition(self._shown.system, self._shown.snapshot(), accept)
         return Response(200, (("Content-Type", content_type), NO_STORE), text)

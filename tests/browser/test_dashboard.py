@@ -103,8 +103,10 @@ def test_the_keyboard_reaches_a_state_and_opens_it(page: Browser) -> None:
     assert page.until("document.getElementById('inspector').hidden")
     assert page.see("document.activeElement.id") == "state-PARKED"
     page.see("document.getElementById('tab-connection').focus()")
+    assert page.see(text("machine-choose")) == "Choose a state to see who is in it."
     page.press("ArrowRight")
     assert page.until("document.getElementById('tab-request').ariaSelected === 'true'")
+    page.until(f"{text('machine-choose')}.includes('what it means')")
     assert page.errors == []
 
 

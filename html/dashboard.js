@@ -16,6 +16,7 @@ import { Workers } from "./dashboard/workers.js";
 const THEMES = ["auto", "light", "dark"];
 const NARROW = matchMedia("(max-width: 40rem)"); // as the stylesheet has it
 const LISTED = new Set(["connection", "worker"]); // whose objects a state's drawer tells one by one
+const PATIENCE_SECONDS = 4; // with who is asked: one of several processes may stand still
 const RATE_SECONDS = 1; // over which a rate is taken: shorter, and it would flicker
 
 let before = []; // the frames of the last second, the oldest first
@@ -86,7 +87,8 @@ function select(state) {
 }
 
 async function connections(state, page) {
-  const answer = await fetch(`/-/connections?state=${state}&page=${page}`);
+  const signal = AbortSignal.timeout(PATIENCE_SECONDS * 1000);
+  const answer = await fetch(`/-/connections?state=${state}&page=${page}`, { signal });
   if (!answer.ok) throw new Error(`status ${answer.status}`);
   return answer.json();
 }

@@ -19,7 +19,7 @@ from server.ops.control import Control
 from server.ops.door import host_of, is_loopback
 from server.ops.feed import Feed, Watched
 from server.ops.orders import Commanded, orders_of
-from server.ops.pages import PREFIX, Handler, Pages, Shown, before
+from server.ops.pages import PREFIX, Handler, Pages, Shown, before, parting
 from server.ops.settings import check_reach, door_of, own_address
 
 LOG = logging.getLogger("interlock.ops")
@@ -136,8 +136,10 @@ class Operating:
         """The handler of a server that listens on this address: with the pages before it, where
         nobody but this machine reaches them.
         """
-        mounted = _are_before(self._config, host)
-        return before(self._pages, handler) if mounted and self._pages else handler
+        if self._pages is None or not _are_before(self._config, host):
+            return handler
+        several = self._commanded is None
+        return before(parting(self._pages) if several else self._pages, handler)
 
 
 def tell_where(config: Config, url: str) -> None:

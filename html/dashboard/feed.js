@@ -35,7 +35,8 @@ export function follow(address, onFrame, onStatus) {
 
   /** Open it again; where the session has ended, ask for the token in place of the page. */
   async function comeBack() {
-    const answer = await fetch("/-/session").catch(() => null);
+    const signal = AbortSignal.timeout(LOST_SECONDS * 1000);
+    const answer = await fetch("/-/session", { signal }).catch(() => null);
     if (answer?.status === 401) location.reload();
     else if (!document.hidden) open();
   }

@@ -172,6 +172,19 @@ def before(pages: Handler, handler: Handler) -> Handler:
     return routed
 
 
+def parting(pages: Handler) -> Handler:
+    """The same for one of several processes: the connection ends after each page. Who asks again
+    comes to a process that accepts, and so to none that has stood still since.
+    """
+
+    def parted(request: Request) -> Response:
+        response = pages(request)
+        response.persists = False
+        return response
+
+    return parted
+
+
 def said_json(value: object) -> Response:
     """A value as JSON, which nobody keeps."""
     return Response(200, (JSON, NO_STORE), json.dumps(value, separators=(",", ":")).encode())

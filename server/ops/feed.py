@@ -4,8 +4,9 @@ A frame is a full one, of counts since the start: so who misses some, or comes b
 nothing. It is made once for all who watch, and published to a channel that keeps nobody waiting.
 While nobody watches, nothing is made.
 
-Threads: the main one, for `tick`; any for the rest. Of several processes a look takes until the
-others have answered: then the frame is published on the thread that has heard them.
+Threads: the main one, for `tick`; the reactor's, for `last`; any for the rest. Of several
+processes a look takes until the others have answered: then the frame is published on the thread
+that has heard them.
 """
 
 from __future__ import annotations
@@ -143,10 +144,20 @@ class Feed:
         if began < self._due and phase == self._phase:
             return
         self._phase, self._due = phase, began + LOST_SECONDS
+        self._look(began)
+
+    def last(self) -> None:
+        """Look once more, however long ago that was, if anybody watches: their streams are about to
+        end. Never raises.
+        """
+        if self._hub.subscribers(self.channel):
+            self._look(self._clock.monotonic())
+
+    def _look(self, began: float) -> None:
         try:
             self._watched.view(lambda now, lanes: self._publish(began, now, lanes))
         except Exception:
-            # The supervisor, which calls this, has the server to look after.
+            # Who calls this, the supervisor or the reactor, has the server to look after.
             LOG.exception("a frame of the dashboard could not be made")
             self._rest(began)
 
@@ -157,6 +168,8 @@ class Feed:
         self._rest(began)
 
     def _is_wanted(self, began: float, frame: dict[str, object]) -> bool:
+        if began < self._told:
+            return False  # the last look has overtaken this one
         seen = {**frame, "at": None}
         if seen != self._seen:
             self._seen, self._changed = seen, began

@@ -138,6 +138,24 @@ def test_a_look_that_fails_is_logged_and_the_supervisor_goes_on(
     assert "cannot be looked at" in caplog.text
 
 
+def test_the_last_look_is_told_whenever_it_comes_and_nothing_older_after_it() -> None:
+    here = Watching()
+    here.feed.last()
+    assert here.frames() == 0, "nobody watches"
+    here.hub.subscribe(here.viewer)
+    late: list[Callable[[], None]] = []
+    here.house.late = late
+    assert here.frames() == 0
+    here.clock.advance(0.01)
+    here.house.late = None
+    here.feed.last()
+    here.feed.last()
+    late.pop()()
+    assert here.frames() == 2
+    here.house.broken = True
+    here.feed.last()
+
+
 def test_a_look_that_comes_later_is_awaited_and_one_that_is_lost_is_not() -> None:
     here = Watching()
     here.hub.subscribe(here.viewer)

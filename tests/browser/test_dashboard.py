@@ -270,6 +270,10 @@ def test_several_processes_are_one_server_with_each_one_s_workers(
     assert browser.see(text("version")).endswith(" · 2 processes")
     names = "[...document.querySelectorAll('.lane-name')].map((one) => one.textContent)"
     assert {one.partition("/")[0] for one in browser.see(names)} == {"1", "2"}
+    browser.size(390, 844)
+    cut = "[...document.querySelectorAll('.lane-name')].some((n) => n.scrollWidth > n.clientWidth)"
+    assert browser.see(f"!({cut})"), "whose worker it is can be read on a phone"
+    browser.size(1280, 800)
     assert browser.see("!document.getElementById('ledger-crash').hidden")
     browser.until(f"{text('balance')}.trim() === 'nothing is lost'")
     browser.until(f"{text('tab-process')}.endsWith('2')")

@@ -286,4 +286,6 @@ def test_several_processes_are_one_server_with_each_one_s_workers(
     browser.see("document.getElementById('tab-process').click()")
     browser.until("document.querySelector('#state-CRASHED .number')?.textContent === '1'")
     fleet.order("drain")
-    browser.until("document.documentElement.dataset.feed === 'stale'")
+    browser.until("document.documentElement.dataset.feed === 'gone'")
+    told = "'The server has stopped', 'Nobody answers'"  # the last frame may be from before
+    browser.until(f"[{told}].some((one) => {text('banner')}.startsWith(one))")

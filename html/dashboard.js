@@ -14,6 +14,9 @@ import { readSpec } from "./dashboard/spec.js";
 import { Workers } from "./dashboard/workers.js";
 
 const THEMES = ["auto", "light", "dark"];
+const NARROW = matchMedia("(max-width: 40rem)"); // as the stylesheet has it
+const LISTED = new Set(["connection", "worker"]); // whose objects a state's drawer tells one by one
+const PATIENCE_SECONDS = 4; // with who is asked: one of several processes may stand still
 const RATE_SECONDS = 1; // over which a rate is taken: shorter, and it would flicker
 
 let before = []; // the frames of the last second, the oldest first
@@ -47,6 +50,7 @@ document.getElementById("sign-out").addEventListener("click", async () => {
 });
 showSession();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", dress);
+NARROW.addEventListener("change", draw); // a phone was turned: who has a drawer open keeps it
 await show(shown);
 follow("/-/feed", frameCame, (now, seconds) => {
   [status, silent] = [now, seconds];
@@ -58,8 +62,14 @@ async function show(name) {
   shown = name;
   tabs.choose(name);
   if (!document.getElementById("inspector").hidden) inspector.close();
-  await diagram.show(machines.get(name), "/-/diagrams/live");
+  await draw();
   tell(document.getElementById("machine-means"), machines.get(shown).means);
+  const who = LISTED.has(shown) ? "see who is in it" : "see what it means and where it leads";
+  tell(document.getElementById("machine-choose"), `Choose a state to ${who}.`);
+}
+
+async function draw() {
+  await diagram.show(machines.get(shown), NARROW.matches);
   if (latest !== null) drawn(latest, rates(latest));
 }
 
@@ -77,7 +87,8 @@ function select(state) {
 }
 
 async function connections(state, page) {
-  const answer = await fetch(`/-/connections?state=${state}&page=${page}`);
+  const signal = AbortSignal.timeout(PATIENCE_SECONDS * 1000);
+  const answer = await fetch(`/-/connections?state=${state}&page=${page}`, { signal });
   if (!answer.ok) throw new Error(`status ${answer.status}`);
   return answer.json();
 }

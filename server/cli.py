@@ -19,6 +19,7 @@ from server.config import CHOICES, Config, option, parser_of
 from server.errors import ConfigError, InterlockError
 from server.log_file import LogFile, file_stream, opened
 from server.net.access_log import STANDARD_OUTPUT, tell_lost
+from server.operating import tell_where
 from server.ops.command import main as order
 from server.server import Server
 from statemachine import SpecError, StateMachineError
@@ -182,6 +183,7 @@ def _serve_with_several(config: Config) -> int:
 
     def announce(url: str) -> None:
         print(_announcement(config, url), flush=True)
+        tell_where(config, url)
 
     status, total, why = serve_with(config, announce)
     if total.accepted or not why:
@@ -206,6 +208,7 @@ def _serve(config: Config) -> int:
     try:
         one.start()
         _say(output, _announcement(config, one.url))
+        tell_where(config, one.url)
         status = one.run()
         _say(output, str(one.account))
     finally:

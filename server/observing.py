@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from operator import attrgetter
+from itertools import compress, repeat
+from operator import attrgetter, is_not
 from typing import Final
 
 from server import __version__
 from server.clock import Clock
 from server.config import Config
 from server.events import Hub
-from server.ledger import Account, Ledger, Lifecycle, by_state
+from server.ledger import Account, Ledger, Lifecycle
 from server.listing import lane_of, listed
 from server.net.connection import Connection
 from server.net.meter import BOUNDS, Histogram, Meter
@@ -40,7 +41,10 @@ SINGLE: Final = ("server", "readiness", "listener", "pool")
 
 STANDING: Final = ("STARTING", "IDLE", "BUSY")
 
-READER_OF: Callable[[Connection], Model] = attrgetter("reader")
+# By `_name_`: `name` takes steps of the interpreter, and there may be ten thousand connections.
+STATE_OF: Callable[[Connection], str] = attrgetter("state._name_")
+READING_OF: Callable[[Connection], str] = attrgetter("reader.state._name_")
+PARKED: Final = ConnectionState.PARKED._name_
 
 LIMITS: Final = ("deadline_passed", "became_late", "quarantined", "drain_seconds_passed")
 """Events that say that a limit has passed, and are fired for no other reason."""
@@ -166,15 +170,14 @@ class Observer:
         occupancy["job"]["QUEUED"] += len(pool.queue)
 
     def _count_connections(self, occupancy: Occupancy, connections: list[Connection]) -> None:
-        readers = list(map(READER_OF, connections))
+        """No step of the interpreter is taken for each, but for those that are busy."""
+        states = list(map(STATE_OF, connections))
         for machine, numbers in (
-            ("connection", by_state(connections)),
-            ("request", by_state(readers)),
+            ("connection", Counter(states)),
+            ("request", Counter(map(READING_OF, connections))),
         ):
-            occupancy[machine].update(
-                (state, numbers.get(state, 0)) for state in occupancy[machine]
-            )
-        busy = [one for one in connections if one.state is not ConnectionState.PARKED]
+            occupancy[machine].update((state, numbers[state]) for state in occupancy[machine])
+        busy = compress(connections, map(is_not, states, repeat(PARKED)))
         _count(occupancy, _parts(busy))
 
     def _workers(

@@ -16,10 +16,10 @@ from server.errors import StartError
 from server.net.threads import Thread, Threading
 from server.ops.assets import assets_of
 from server.ops.control import Control
-from server.ops.door import is_loopback
+from server.ops.door import host_of, is_loopback
 from server.ops.feed import Feed, Watched
 from server.ops.orders import Commanded, orders_of
-from server.ops.pages import PREFIX, Handler, Pages, Shown, before
+from server.ops.pages import PREFIX, Handler, Pages, Shown, before, parting
 from server.ops.settings import check_reach, door_of, own_address
 
 LOG = logging.getLogger("interlock.ops")
@@ -136,8 +136,22 @@ class Operating:
         """The handler of a server that listens on this address: with the pages before it, where
         nobody but this machine reaches them.
         """
-        mounted = not self._config.ops_bind and is_loopback(host)
-        return before(self._pages, handler) if mounted and self._pages else handler
+        if self._pages is None or not _are_before(self._config, host):
+            return handler
+        several = self._commanded is None
+        return before(parting(self._pages) if several else self._pages, handler)
+
+
+def tell_where(config: Config, url: str) -> None:
+    """Log where the pages are, if they are on the port of a server that is met at `url`. Those that
+    have a listener of their own are told of when it is opened.
+    """
+    if _are_before(config, host_of(url.partition("//")[2])):
+        LOG.info("the operator's pages are on %s", url + PREFIX)
+
+
+def _are_before(config: Config, host: str) -> bool:
+    return not config.ops_bind and is_loopback(host)
 
 
 def _beside(config: Config, address: tuple[str, int]) -> Config:

@@ -41,7 +41,7 @@ from server.net.pipe import Pipe
 from server.net.reactor import Reactor
 from server.net.resizing import resize
 from server.net.responder import Responder
-from server.net.rooms import Makers, Rooms
+from server.net.rooms import Makers, Rooms, Viewers
 from server.observing import Observer
 from server.operating import Operating, Overview
 from server.ops.feed import Feed
@@ -375,7 +375,7 @@ class Server:
             reservoir=reservoir,
             hub=self.events,
             alarm=self._recording.dump,
-            watch=self._feed.channel,
+            viewers=Viewers(self._feed.channel, self._feed.last),
         )
         reactor = Reactor(rooms, emptied=lambda: self._mailbox.put(Note.EMPTY))
         desk.furnish(rooms, reactor)

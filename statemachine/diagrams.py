@@ -1,5 +1,5 @@
 """Draws the spec: Mermaid pages in docs/states/, SVGs in html/diagrams/, and for the dashboard in
-html/diagrams/live/.
+html/diagrams/live/, with one more in narrow/ for narrow screens.
 
 The pages need nothing but this code. The SVGs are laid out by graphviz, and carry seals, so that
 whether they are current can be told without it.
@@ -19,6 +19,7 @@ from statemachine.model import System
 PAGES: Final = "docs/states"
 PICTURES: Final = "html/diagrams"
 LIVE: Final = "html/diagrams/live"
+NARROW: Final = f"{LIVE}/narrow"
 LAYOUT_SECONDS_MAX: Final = 60
 
 
@@ -42,6 +43,9 @@ def drawings(system: System) -> dict[str, svg.Drawing]:
         f"{PICTURES}/system.svg": dot.system_drawing(system),
         **{f"{PICTURES}/{name}.svg": dot.machine_drawing(m, system) for name, m in machines},
         **{f"{LIVE}/{name}.svg": dot.live_drawing(m, system) for name, m in machines},
+        **{
+            f"{NARROW}/{name}.svg": dot.live_drawing(m, system, narrow=True) for name, m in machines
+        },
     }
 
 

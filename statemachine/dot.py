@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
+from itertools import pairwise
 from typing import Final
 
 from statemachine.model import Arrow, MachineSpec, State, System
@@ -45,13 +46,16 @@ def machine_drawing(spec: MachineSpec, system: System) -> Drawing:
     )
 
 
-def live_drawing(spec: MachineSpec, system: System) -> Drawing:
+def live_drawing(spec: MachineSpec, system: System, *, narrow: bool = False) -> Drawing:
     """The diagram of one machine as the dashboard shows it: no words but the states' names, each
     with a free line beneath for the number that is in it, so that all fits beside the instruments.
+    A `narrow` one, for a phone, has one state in a row, and is read downwards.
     """
     ways = _ways(spec)
-    lines = [f"digraph {quoted(spec.name)} {{", "  rankdir=TB; nodesep=0.3; ranksep=0.4;", *HEAD]
-    lines.append('  node [fontsize=15, margin="0.14,0.05", width=1.5, height=0.62];')
+    apart = "nodesep=0.1; ranksep=0.45;" if narrow else "nodesep=0.3; ranksep=0.4;"
+    size = 'margin="0.1,0.05", width=1.3' if narrow else 'margin="0.14,0.05", width=1.5'
+    lines = [f"digraph {quoted(spec.name)} {{", f"  rankdir=TB; {apart}", *HEAD]
+    lines.append(f"  node [fontsize=15, {size}, height=0.62];")
     lines.append('  start [id="start", class="start", shape=point, width=0.12, height=0.12];')
     for state in spec.states.values():
         # An empty row of a label has the height of its font, and no width.
@@ -59,6 +63,8 @@ def live_drawing(spec: MachineSpec, system: System) -> Drawing:
         lines.append(_box(spec, state, label))
     lines.append(f'  start -> {quoted(spec.initial)} [id="initial"];')
     lines += [_line(arrows) + "];" for arrows in ways]
+    if narrow:
+        lines += _rows(spec)
     lines.append("}")
     return Drawing(
         title=f"The state machine {spec.name}",
@@ -71,6 +77,15 @@ def live_drawing(spec: MachineSpec, system: System) -> Drawing:
         },
         legend=_legend(spec),
     )
+
+
+def _rows(spec: MachineSpec) -> Iterator[str]:
+    """Lines that nobody sees, from each state to the next: so each comes to have a row of its own,
+    in the order of the table, the final ones at the end.
+    """
+    names = sorted(spec.states, key=lambda name: name in spec.final)
+    for name, other in pairwise(names):
+        yield f"  {quoted(name)} -> {quoted(other)} [style=invis];"
 
 
 def state_hint(state: State, system: System) -> str:

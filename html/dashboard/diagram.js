@@ -7,6 +7,8 @@ import { count, element, rate, short, tell } from "./format.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const COOLING = 0.5; // what is left of an arrow's glow after a frame in which it was not taken
+const DRAWINGS = "/-/diagrams/live";
+const GRAPH_MARGIN = 11; // graphviz's, to the left of what is drawn
 const SPEAK_SECONDS = 2; // from one change of what is read aloud of a state to the next
 
 const WORDS_AT = [0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.82]; // shares of a line's length
@@ -29,21 +31,24 @@ export class Diagram {
     this.place = place;
     this.onSelect = onSelect;
     this.machine = null; // the one that is drawn
-    this.wanted = null; // the one that was chosen last
+    this.wanted = null; // what was chosen last
     this.states = new Map();
     this.lines = [];
     this.selected = null;
     this.spoken = 0;
   }
 
-  /** Show a machine: `machine` is its part of the spec, `base` where the drawings are. */
-  async show(machine, base) {
-    this.wanted = machine;
-    const answer = await fetch(`${base}/${machine.name}.svg`);
+  /** Show a machine, which is its part of the spec: in a drawing for a narrow page, or a wide one. */
+  async show(machine, narrow) {
+    this.wanted = { machine, narrow };
+    const { wanted } = this;
+    const answer = await fetch(`${DRAWINGS}/${narrow ? "narrow/" : ""}${machine.name}.svg`);
     // Its stylesheet is for who opens it by itself; on this page it is the page's.
     const text = (await answer.text()).replace(/<style>[^]*?<\/style>/, "");
-    if (this.wanted !== machine) return; // another has been chosen meanwhile
+    if (this.wanted !== wanted) return; // another has been chosen meanwhile
     const drawn = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
+    const focused = this.place.contains(document.activeElement) && document.activeElement.id;
+    if (this.machine !== machine) this.selected = null;
     this.machine = machine;
     this.states.clear();
     this.lines = [];
@@ -57,10 +62,28 @@ export class Diagram {
     }
     this.place.replaceChildren(this.svg);
     this.room = this.svg.querySelector(".graph").getBBox();
+    if (narrow) this.widen();
     this.taken = []; // the rectangles in which no words may be put
     for (const state of machine.states) this.adoptState(state);
     const index = new Map(machine.arrows.map((arrow, place) => [arrow.id, place]));
     for (const group of this.svg.querySelectorAll("g.edge")) this.adoptLine(group, index);
+    this.select(this.selected);
+    if (focused) this.svg.getElementById(focused)?.focus(); // the page was turned meanwhile
+  }
+
+  /** Give a drawing that is narrower than the page all of its width: words need it at both sides. */
+  widen() {
+    const { width, height } = this.svg.viewBox.baseVal;
+    const wide = Math.max(width, this.place.clientWidth);
+    const { room } = this;
+    const spare = (wide - room.width) / 2;
+    const shift = spare - GRAPH_MARGIN;
+    this.room = { x: room.x - spare, y: room.y, width: wide, height: room.height };
+    this.svg.setAttribute("viewBox", `${-shift} 0 ${wide} ${height}`);
+    this.svg.setAttribute("width", wide);
+    const legend = this.svg.querySelector(".legend");
+    const { x, width: long } = legend.getBBox();
+    legend.setAttribute("transform", `translate(${(wide - long) / 2 - x - shift})`);
   }
 
   adoptState(state) {

@@ -1,5 +1,5 @@
 // The stream of frames: opened while the page is seen, closed while it is not, and told apart from
-// one that has fallen silent.
+// one that has fallen silent, and from one that has ended and is not to be had again.
 
 const STALE_SECONDS = 2.5;
 const AGAIN_SECONDS = 2;
@@ -7,11 +7,13 @@ const LOST_SECONDS = 6; // of silence: then another of several processes may kno
 
 /**
  * Calls `onFrame(frame)` for each frame, and `onStatus(status, seconds)` at least once a second:
- * "connecting", "live", "stale" with the seconds since the last frame, or "paused".
+ * "connecting", "live", "paused", or with the seconds since the last frame "stale", or "gone" where
+ * the stream has ended since.
  */
 export function follow(address, onFrame, onStatus) {
   let source = null;
   let last = null;
+  let ended = 0;
   let again = 0;
   let opened = 0;
 
@@ -25,6 +27,7 @@ export function follow(address, onFrame, onStatus) {
       onStatus("live", 0);
     });
     source.addEventListener("error", () => {
+      ended = performance.now();
       // A browser comes back by itself, unless it was refused: then we ask again.
       if (source !== null && source.readyState === EventSource.CLOSED) {
         clearTimeout(again);
@@ -35,7 +38,8 @@ export function follow(address, onFrame, onStatus) {
 
   /** Open it again; where the session has ended, ask for the token in place of the page. */
   async function comeBack() {
-    const answer = await fetch("/-/session").catch(() => null);
+    const signal = AbortSignal.timeout(LOST_SECONDS * 1000);
+    const answer = await fetch("/-/session", { signal }).catch(() => null);
     if (answer?.status === 401) location.reload();
     else if (!document.hidden) open();
   }
@@ -51,7 +55,8 @@ export function follow(address, onFrame, onStatus) {
     if (last === null) return onStatus("connecting", 0);
     const silent = (performance.now() - last) / 1000;
     if (Math.min(silent, (performance.now() - opened) / 1000) > LOST_SECONDS) open();
-    return onStatus(silent > STALE_SECONDS ? "stale" : "live", silent);
+    if (silent <= STALE_SECONDS) return onStatus("live", silent);
+    return onStatus(ended > last ? "gone" : "stale", silent);
   }
 
   // Nobody looks: the server need not send, and counts one viewer less.

@@ -65,8 +65,14 @@ export function showLedger(ledger) {
 export function warnings(frame, status, silent) {
   const found = [];
   const say = (grade, text) => found.push({ grade, text });
-  if (status === "stale" && ENDING.has(frame.phase)) {
+  const old = status === "stale" || status === "gone";
+  if (old && ENDING.has(frame.phase)) {
     say("warn", "The server has stopped, or is about to. This page goes on when it is back.");
+    return found;
+  }
+  if (status === "gone") {
+    const since = Math.floor(silent);
+    say("bad", `Nobody answers for ${since} s: the server has ended, or cannot be reached.`);
     return found;
   }
   if (status === "stale") say("bad", `No news for ${Math.floor(silent)} s: what is shown is old.`);
@@ -120,7 +126,7 @@ export function showWarnings(found) {
 export function showStatus(status, silent) {
   const place = byId("feed");
   place.dataset.good = String(status === "live");
-  const text = status === "stale" ? `stale ${Math.floor(silent)} s` : status;
+  const text = ["stale", "gone"].includes(status) ? `${status} ${Math.floor(silent)} s` : status;
   tell(place.querySelector(".light-word"), text);
   document.documentElement.dataset.feed = status;
 }

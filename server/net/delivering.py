@@ -77,7 +77,8 @@ class Delivering:
         take: Callable[[Step, Connection], None],
     ) -> None:
         self._hub = rooms.hub
-        self._watch = rooms.watch
+        self._watch = rooms.viewers.channel
+        self._last_look = rooms.viewers.last
         self._clock = rooms.clock
         self._poller = rooms.poller
         self._responder = rooms.responder
@@ -216,7 +217,8 @@ class Delivering:
                 self._take(self._end, connection)
 
     def drain_watchers(self) -> None:
-        """Nobody else is left: there is nothing more to be told."""
+        """Nobody else is left: what has come of all is told, and then there is nothing more."""
+        self._last_look()
         self._watch = ""
         self.drain()
 

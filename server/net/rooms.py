@@ -32,11 +32,21 @@ class Makers:
 
 
 @dataclass(frozen=True, slots=True)
+class Viewers:
+    """Whoever watches the server at work subscribes to `channel`; without a name there is none.
+    `last` publishes what there is to say before they leave. It must not raise.
+    """
+
+    channel: str = ""
+    last: Callable[[], object] = object
+
+
+@dataclass(frozen=True, slots=True)
 class Rooms:
     """`lifecycle` is the server's machine: it is read in every room, and moved in none of them.
 
-    `alarm` is told, in a few words, of what must not happen and did. `watch` is the channel whose
-    subscribers are told of the drain, and so are the last to leave; without a name there is none.
+    `alarm` is told, in a few words, of what must not happen and did. The `viewers` are told of
+    the drain, and so are the last to leave.
     """
 
     config: Config
@@ -51,4 +61,4 @@ class Rooms:
     reservoir: Reservoir
     hub: Hub
     alarm: Callable[[str], object] = str
-    watch: str = ""
+    viewers: Viewers = Viewers()

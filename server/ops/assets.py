@@ -16,7 +16,7 @@ from server.ops.door import said
 
 PAGE: Final = "dashboard.html"
 
-SHOWN: Final = ("dashboard.*", "dashboard/**/*", "diagrams/live/*.svg", "favicon.svg")
+SHOWN: Final = ("dashboard.*", "dashboard/**/*", "diagrams/live/**/*.svg", "favicon.svg")
 """Which files are there for it."""
 
 TYPES: Final = {

@@ -4,8 +4,9 @@ A frame is a full one, of counts since the start: so who misses some, or comes b
 nothing. It is made once for all who watch, and published to a channel that keeps nobody waiting.
 While nobody watches, nothing is made.
 
-Threads: the main one, for `tick`; any for the rest. Of several processes a look takes until the
-others have answered: then the frame is published on the thread that has heard them.
+Threads: the main one, for `tick`; the reactor's, for `last`; any for the rest. Of several
+processes a look takes until the others have answered: then the frame is published on the thread
+that has heard them.
 """
 
 from __future__ import annotations
@@ -42,6 +43,12 @@ REST: Final = 10.0
 REST_SECONDS_MAX: Final = 1.0
 """A frame is followed by so many times the time that it took, up to a second. With ten thousand
 connections there are fewer frames, and not less time for requests."""
+
+STILL_SECONDS: Final = 3.0
+STILL_FRAME_SECONDS: Final = 1.0
+"""Where nothing has changed for STILL_SECONDS, so that on the page every arrow has gone cold, there
+is a look as often as before, but a frame only now and then, to show that the server is there. What
+changes then is shown at once."""
 
 LOST_SECONDS: Final = 2.0
 """A look that comes to nothing is followed by the next one after so long."""
@@ -105,7 +112,17 @@ class Watched(Protocol):
 class Feed:
     """Publishes frames of `watched` to `hub`, in `channel`."""
 
-    __slots__ = ("_clock", "_due", "_hub", "_phase", "_watched", "channel")
+    __slots__ = (
+        "_changed",
+        "_clock",
+        "_due",
+        "_hub",
+        "_phase",
+        "_seen",
+        "_told",
+        "_watched",
+        "channel",
+    )
 
     def __init__(self, watched: Watched, hub: Hub, clock: Clock) -> None:
         self.channel = f"{CHANNEL}-{secrets.token_hex(NAME_BYTES)}"
@@ -114,6 +131,9 @@ class Feed:
         self._clock = clock
         self._due = -math.inf
         self._phase: object = None
+        # What was to be seen in the last look, since when, and when that was published last.
+        self._seen: dict[str, object] = {}
+        self._changed = self._told = -math.inf
 
     def tick(self) -> None:
         """Publish a frame, if anybody watches and it is time for one. Never raises."""
@@ -124,17 +144,39 @@ class Feed:
         if began < self._due and phase == self._phase:
             return
         self._phase, self._due = phase, began + LOST_SECONDS
+        self._look(began)
+
+    def last(self) -> None:
+        """Look once more, however long ago that was, if anybody watches: their streams are about to
+        end. Never raises.
+        """
+        if self._hub.subscribers(self.channel):
+            self._look(self._clock.monotonic())
+
+    def _look(self, began: float) -> None:
         try:
             self._watched.view(lambda now, lanes: self._publish(began, now, lanes))
         except Exception:
-            # The supervisor, which calls this, has the server to look after.
+            # Who calls this, the supervisor or the reactor, has the server to look after.
             LOG.exception("a frame of the dashboard could not be made")
             self._rest(began)
 
     def _publish(self, began: float, now: Snapshot, lanes: Iterable[Lane]) -> None:
-        frame = frame_of(self._watched.system, now, lanes)
-        self._hub.publish(self.channel, frame, event=EVENT)
+        frame = _frame(self._watched.system, now, lanes)
+        if self._is_wanted(began, frame):
+            self._hub.publish(self.channel, _encoded(frame), event=EVENT)
         self._rest(began)
+
+    def _is_wanted(self, began: float, frame: dict[str, object]) -> bool:
+        if began < self._told:
+            return False  # the last look has overtaken this one
+        seen = {**frame, "at": None}
+        if seen != self._seen:
+            self._seen, self._changed = seen, began
+        elif began - self._changed > STILL_SECONDS and began - self._told < STILL_FRAME_SECONDS:
+            return False
+        self._told = began
+        return True
 
     def _rest(self, began: float) -> None:
         now = self._clock.monotonic()
@@ -148,7 +190,11 @@ class Feed:
 
 def frame_of(system: System, now: Snapshot, lanes: Iterable[Lane]) -> str:
     """What is to be seen now, as JSON. States and arrows are numbers in the order of the spec."""
-    return json.dumps(_frame(system, now, lanes), separators=(",", ":"))
+    return _encoded(_frame(system, now, lanes))
+
+
+def _encoded(frame: dict[str, object]) -> str:
+    return json.dumps(frame, separators=(",", ":"))
 
 
 def _frame(system: System, now: Snapshot, lanes: Iterable[Lane]) -> dict[str, object]:

@@ -22,6 +22,10 @@ from statemachine import System
 
 PREFIX: Final = "/-/"
 
+SHORT: Final = ("/", "/-")
+"""What people ask for who have been told a host and a port. Only a listener that the pages have for
+themselves brings these here: elsewhere they are the site's own."""
+
 JSON: Final[Field] = ("Content-Type", "application/json")
 
 _NUMBER: Final = re.compile(r"[0-9]{1,6}")
@@ -82,6 +86,8 @@ class Pages:
         refusal = self._door.refusal(request)
         if refusal is not None:
             return refusal
+        if request.head.path in SHORT:
+            return Response(301, (("Location", PREFIX), NO_STORE))
         path = request.head.path.removeprefix(PREFIX)
         page = self._pages.get(path)
         if page is not None:
@@ -119,7 +125,7 @@ class Pages:
         except ModuleNotFoundError as error:
             if not str(error.name).startswith("prometheus_client"):
                 raise
-            return said(501, "Metrics need the package prometheus_client: the extra `ops`.")
+            return said(501, "Metrics need prometheus_client: pip install 'interlock[ops]'")
         accept = request.head.fields.get("accept") or ""
         content_type, text = exposition(self._shown.system, self._shown.snapshot(), accept)
         return Response(200, (("Content-Type", content_type), NO_STORE), text)
@@ -164,6 +170,19 @@ def before(pages: Handler, handler: Handler) -> Handler:
         return (pages if request.head.path.startswith(PREFIX) else handler)(request)
 
     return routed
+
+
+def parting(pages: Handler) -> Handler:
+    """The same for one of several processes: the connection ends after each page. Who asks again
+    comes to a process that accepts, and so to none that has stood still since.
+    """
+
+    def parted(request: Request) -> Response:
+        response = pages(request)
+        response.persists = False
+        return response
+
+    return parted
 
 
 def said_json(value: object) -> Response:

@@ -5,6 +5,7 @@ the process has open.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import threading
 import time
@@ -36,6 +37,7 @@ def process() -> Process:
     )
 
 
+@functools.cache
 def _started_at() -> float:
     # proc(5): the name in the second field may hold anything, so count from the end of it.
     with contextlib.suppress(OSError):

@@ -21,17 +21,19 @@ APART: Final = ("several",)
 
 def told(one: Snapshot) -> dict[str, object]:
     """The snapshot of one process, as JSON has it."""
-    found: dict[str, object] = {
-        field.name: getattr(one, field.name)
-        for field in dataclasses.fields(one)
-        if field.name not in APART
-    }
+    found = _fields(one)
     for name in ("latency", "queueing", "application", "workers", "ledger", "streams", "process"):
-        found[name] = dataclasses.asdict(getattr(one, name))
+        found[name] = _fields(getattr(one, name))
     # A key of two words is no key of JSON's.
     found["deadlines"] = [[*key, count] for key, count in one.deadlines.items()]
     found["answers"] = [[*key, count] for key, count in one.answers.items()]
     return found
+
+
+def _fields(one: Snapshot | Durations | Workers | Account | Streams | Process) -> dict[str, object]:
+    """Without copies of what is in them: `dataclasses.asdict` costs several times as much."""
+    names = (field.name for field in dataclasses.fields(one))
+    return {name: getattr(one, name) for name in names if name not in APART}
 
 
 def understood(found: object) -> Snapshot:

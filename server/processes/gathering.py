@@ -58,13 +58,13 @@ class Gathering:
 
 
 class Gatherings:
-    """All that are under way. `facts` says what the parent knows."""
+    """All that are under way. `facts` says what the parent knows besides these answers."""
 
     def __init__(
         self,
         send: Callable[[int, Message], None],
         monotonic: Callable[[], float],
-        facts: Callable[[], Message],
+        facts: Callable[[Mapping[int, object]], Message],
     ) -> None:
         self._send = send
         self._monotonic = monotonic
@@ -119,7 +119,7 @@ class Gatherings:
             return
         del self._open[id_]
         try:
-            one.then(Gathered(self._facts(), one.answers))
+            one.then(Gathered(self._facts(one.answers), one.answers))
         except Exception:
             # Whoever asked has made the mistake: the processes are kept all the same.
             LOG.exception("what processes have answered could not be told")
@@ -132,21 +132,22 @@ class Chronicle:
 
     def __init__(self) -> None:
         self.past: Snapshot | None = None
-        self._last: dict[int, Snapshot] = {}
+        self._last: dict[int, tuple[object, Snapshot]] = {}
 
     def note(self, number: int, snapshot: object) -> None:
         """What a process has told of itself, as it has come. What is none is passed over."""
         try:
-            self._last[number] = understood(snapshot)
+            self._last[number] = snapshot, understood(snapshot)
         except ValueError as error:
             LOG.debug("what process %d says of itself is not understood: %s", number, error)
 
-    def last(self, number: int) -> Snapshot | None:
-        """What it has told last; None: nothing yet."""
-        return self._last.get(number)
+    def last(self, number: int, besides: object = None) -> Snapshot | None:
+        """What it has told last; None: nothing yet, or nothing `besides` this."""
+        told, last = self._last.get(number, (None, None))
+        return None if told is besides else last
 
     def close(self, number: int) -> None:
         """A process is over: what it has told last is counted as past."""
-        last = self._last.pop(number, None)
+        _, last = self._last.pop(number, (None, None))
         if last is not None:
             self.past = added(self.past, last)

@@ -89,7 +89,7 @@ class Inquiries:
 
     # --- what the parent knows --------------------------------------------------------------
 
-    def _facts(self) -> Message:
+    def _facts(self, answers: Mapping[int, object]) -> Message:
         """What there is to know of all besides their answers, as JSON: see `company.Company`."""
         return {
             **self._own(),
@@ -97,18 +97,22 @@ class Inquiries:
             "places": len(self._fleet.places),
             "total": asdict(self._fleet.total),
             "past": _told(self._chronicle.past),
-            "processes": [self._fact(one) for one in self._fleet.processes],
+            "processes": [
+                self._fact(one, answers.get(one.number)) for one in self._fleet.processes
+            ],
         }
 
-    def _fact(self, one: Process) -> Message:
+    def _fact(self, one: Process, answer: object) -> Message:
         seen = Total.of(self._world.counts(one.number))
+        # Who has answered has told its counts: they are not told twice, some times a second.
+        answered = answer.get("snapshot") if isinstance(answer, dict) else None
         return {
             "number": one.number,
             "place": one.place,
             "state": one.state.name,
             "asked": one.answers,
             "account": asdict(replace(seen, open=seen.accepted - seen.settled)),
-            "last": _told(self._chronicle.last(one.number)),
+            "last": _told(self._chronicle.last(one.number, besides=answered)),
         }
 
 

@@ -103,8 +103,10 @@ def test_the_keyboard_reaches_a_state_and_opens_it(page: Browser) -> None:
     assert page.until("document.getElementById('inspector').hidden")
     assert page.see("document.activeElement.id") == "state-PARKED"
     page.see("document.getElementById('tab-connection').focus()")
+    assert page.see(text("machine-choose")) == "Choose a state to see who is in it."
     page.press("ArrowRight")
     assert page.until("document.getElementById('tab-request').ariaSelected === 'true'")
+    page.until(f"{text('machine-choose')}.includes('what it means')")
     assert page.errors == []
 
 
@@ -140,9 +142,57 @@ def test_colours_follow_the_system_and_then_the_button(page: Browser) -> None:
     page.see("document.getElementById('theme').click()")
 
 
-def test_a_narrow_page_is_as_wide_as_its_window(page: Browser) -> None:
+MACHINES = "[...document.querySelectorAll('[role=tab]:not([hidden])')].map((one) => one.id)"
+DRAWN = """
+    (() => {
+        const place = document.getElementById("diagram");
+        const name = place.querySelector(".state .name");
+        const scale = place.querySelector("svg").getScreenCTM().a;
+        const right = Math.max(
+            ...[...document.querySelectorAll("body *:not(.unseen)")]
+                .filter((one) => one.checkVisibility() && !one.closest("svg"))
+                .map((one) => one.getBoundingClientRect().right),
+            ...[...place.querySelectorAll(".state, .legend")]
+                .map((one) => one.getBoundingClientRect().right),
+        );
+        return [right, parseFloat(getComputedStyle(name).fontSize) * scale];
+    })()
+"""
+"""How far to the right anything is to be seen, and how large the names of states are."""
+
+
+@pytest.mark.parametrize("width", [320, 390, 700, 1000])
+def test_a_narrow_page_has_every_diagram_in_its_width_and_to_be_read(
+    page: Browser, width: int
+) -> None:
+    page.size(width, 844)
+    for tab in page.see(MACHINES):
+        machine = tab.removeprefix("tab-")
+        page.see(f"document.getElementById('{tab}').click()")
+        named = f"document.querySelector('#diagram svg').ariaLabel?.includes('of {machine}.')"
+        page.until(f"{named} && document.querySelector('#diagram .state .number').textContent")
+        right, pixels = page.see(DRAWN)
+        assert right <= width, machine
+        assert pixels >= (12 if width < 641 else 10), machine
+    scrolls = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert page.see(scrolls) == 0
+    page.see("document.getElementById('tab-connection').click()")
+
+
+def test_a_phone_that_is_turned_keeps_what_is_open(page: Browser) -> None:
+    wide = "document.querySelector('#diagram svg').viewBox.baseVal.width > 600"
+    assert page.until(wide)
+    page.see("document.getElementById('state-PARKED').focus()")
+    page.press("Enter")
     page.size(390, 844)
-    assert page.until("document.documentElement.scrollWidth === 390")
+    page.until(f"!({wide}) && document.querySelector('#state-PARKED .number')?.textContent")
+    assert page.see("document.getElementById('state-PARKED').classList.contains('selected')")
+    assert page.see("!document.getElementById('inspector').hidden")
+    page.press("Escape")
+    assert page.until("document.activeElement.id === 'state-PARKED'")
+    page.size(1280, 800)
+    page.until(f"{wide} && document.activeElement.id === 'state-PARKED'")
+    assert page.errors == []
 
 
 def test_a_drain_is_shown_to_its_end_and_the_page_comes_back(browser: Browser) -> None:
@@ -220,6 +270,10 @@ def test_several_processes_are_one_server_with_each_one_s_workers(
     assert browser.see(text("version")).endswith(" · 2 processes")
     names = "[...document.querySelectorAll('.lane-name')].map((one) => one.textContent)"
     assert {one.partition("/")[0] for one in browser.see(names)} == {"1", "2"}
+    browser.size(390, 844)
+    cut = "[...document.querySelectorAll('.lane-name')].some((n) => n.scrollWidth > n.clientWidth)"
+    assert browser.see(f"!({cut})"), "whose worker it is can be read on a phone"
+    browser.size(1280, 800)
     assert browser.see("!document.getElementById('ledger-crash').hidden")
     browser.until(f"{text('balance')}.trim() === 'nothing is lost'")
     browser.until(f"{text('tab-process')}.endsWith('2')")
@@ -232,4 +286,6 @@ def test_several_processes_are_one_server_with_each_one_s_workers(
     browser.see("document.getElementById('tab-process').click()")
     browser.until("document.querySelector('#state-CRASHED .number')?.textContent === '1'")
     fleet.order("drain")
-    browser.until("document.documentElement.dataset.feed === 'stale'")
+    browser.until("document.documentElement.dataset.feed === 'gone'")
+    told = "'The server has stopped', 'Nobody answers'"  # the last frame may be from before
+    browser.until(f"[{told}].some((one) => {text('banner')}.startsWith(one))")

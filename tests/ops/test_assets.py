@@ -14,7 +14,8 @@ HERE = Assets(html_folder())
 
 
 def test_what_the_page_needs_is_there() -> None:
-    diagrams = [f"diagrams/live/{name}.svg" for name in load_system().machines]
+    names = load_system().machines
+    diagrams = [f"diagrams/live/{way}{name}.svg" for name in names for way in ("", "narrow/")]
     scripts = [p.name for p in (html_folder() / "dashboard").glob("*.js")]
     for path in ("", "dashboard.css", "dashboard.js", "favicon.svg", *diagrams):
         assert path in HERE

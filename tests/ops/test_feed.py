@@ -10,7 +10,15 @@ import pytest
 
 from server.config import Config
 from server.events import Hub, Subscription
-from server.ops.feed import LOST_SECONDS, REST_SECONDS_MAX, Feed, Lane, View
+from server.ops.feed import (
+    LOST_SECONDS,
+    REST_SECONDS_MAX,
+    STILL_FRAME_SECONDS,
+    STILL_SECONDS,
+    Feed,
+    Lane,
+    View,
+)
 from server.server import Server, sound_system
 from statemachine import Binder, System
 from tests.clock import ManualClock
@@ -27,6 +35,7 @@ class House:
         self.server = Server(Config(port=0), clock=clock)
         self.broken = False
         self.late: list[Callable[[], None]] | None = None
+        self.busy_seconds = 0.5
 
     def view(self, then: View) -> None:
         self.clock.advance(self.seconds)
@@ -39,7 +48,7 @@ class House:
             self.late.append(lambda: then(*look))
 
     def lanes(self) -> Iterable[Lane]:
-        return (Lane(f"worker_{n}", "BUSY", f"GET /{n}", 0.5) for n in range(1000))
+        return (Lane(f"worker_{n}", "BUSY", f"GET /{n}", self.busy_seconds) for n in range(1000))
 
     def phase(self) -> object:
         return self.step
@@ -102,6 +111,22 @@ def test_a_frame_that_takes_long_is_followed_by_a_rest() -> None:
     assert here.frames() == 3
 
 
+def test_where_nothing_changes_a_frame_now_and_then_is_enough() -> None:
+    here = Watching()
+    here.hub.subscribe(here.viewer)
+    looks = []
+    for _ in range(64):
+        looks.append(here.frames())
+        here.clock.advance(0.25)
+    still = int(STILL_SECONDS / 0.25)
+    assert looks[still] == still + 1, "until the arrows have gone cold"
+    assert looks[-1] == looks[still] + (63 - still) * 0.25 // STILL_FRAME_SECONDS
+    here.house.busy_seconds += 0.1
+    assert here.frames() == looks[-1] + 1, "what changes is shown at once"
+    here.clock.advance(0.25)
+    assert here.frames() == looks[-1] + 2
+
+
 def test_a_look_that_fails_is_logged_and_the_supervisor_goes_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -111,6 +136,24 @@ def test_a_look_that_fails_is_logged_and_the_supervisor_goes_on(
     with caplog.at_level(logging.ERROR):
         assert here.frames() == 0
     assert "cannot be looked at" in caplog.text
+
+
+def test_the_last_look_is_told_whenever_it_comes_and_nothing_older_after_it() -> None:
+    here = Watching()
+    here.feed.last()
+    assert here.frames() == 0, "nobody watches"
+    here.hub.subscribe(here.viewer)
+    late: list[Callable[[], None]] = []
+    here.house.late = late
+    assert here.frames() == 0
+    here.clock.advance(0.01)
+    here.house.late = None
+    here.feed.last()
+    here.feed.last()
+    late.pop()()
+    assert here.frames() == 2
+    here.house.broken = True
+    here.feed.last()
 
 
 def test_a_look_that_comes_later_is_awaited_and_one_that_is_lost_is_not() -> None:

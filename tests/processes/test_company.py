@@ -84,6 +84,17 @@ def test_who_does_not_answer_is_named_and_what_it_has_counted_stays(brood: Brood
     assert scraped(brood).ready
 
 
+def test_counts_that_come_with_an_answer_are_not_told_twice(brood: Brood) -> None:
+    brood.works(1, 2, 2)
+    scraped(brood)
+    brood.wonder()
+    brood.answers(1)
+    brood.passes(ANSWER_SECONDS_MAX)
+    processes = brood.gathered[0].facts["processes"]
+    assert isinstance(processes, list)
+    assert [one["last"] is None for one in processes] == [True, False]
+
+
 def test_a_process_that_was_killed_leaves_its_counts(brood: Brood) -> None:
     brood.works(1, 9, 8)
     scraped(brood)

@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -13,7 +14,17 @@ import pytest
 
 from statemachine import Arrow, MachineSpec, StateMachineError, System, load_system
 from statemachine.__main__ import main
-from statemachine.diagrams import LIVE, PAGES, PICTURES, DrawingError, drawings, stale, texts, write
+from statemachine.diagrams import (
+    LIVE,
+    NARROW,
+    PAGES,
+    PICTURES,
+    DrawingError,
+    drawings,
+    stale,
+    texts,
+    write,
+)
 from statemachine.mermaid import label
 from statemachine.svg import SVG, dress, is_current
 
@@ -106,14 +117,26 @@ def test_arrows_between_the_same_states_share_a_line(machine: MachineSpec) -> No
 
 
 @EACH
-def test_a_live_picture_has_every_state_and_each_arrow_once(machine: MachineSpec) -> None:
-    by_id = groups(picture(f"live/{machine.name}"))
+@pytest.mark.parametrize("folder", ["live", "live/narrow"])
+def test_a_live_picture_has_every_state_and_each_arrow_once(
+    machine: MachineSpec, folder: str
+) -> None:
+    by_id = groups(picture(f"{folder}/{machine.name}"))
     states = [one.removeprefix("state-") for one in by_id if one.startswith("state-")]
     assert sorted(states) == sorted(machine.states)
     lines = [one.partition("-")[2] for one in by_id if one.startswith(("arrow-", "way-"))]
     assert sorted("-".join(lines).split("-")) == sorted(arrow.id for arrow in machine.arrows)
     for state in machine.states.values():
         assert f"owner-{state.owner or 'nobody'}" in by_id[f"state-{state.name}"].attrib["class"]
+
+
+@EACH
+def test_a_narrow_picture_has_one_state_in_a_row(machine: MachineSpec) -> None:
+    root = picture(f"live/narrow/{machine.name}")
+    names = [one for name, one in groups(root).items() if name.startswith("state-")]
+    rows = [float(one.find(f"{{{SVG}}}text").attrib["y"]) for one in names]  # type: ignore[union-attr] # each has its name
+    assert min(below - above for above, below in pairwise(sorted(rows))) > 40
+    assert float(root.attrib["width"]) < 440, "what a phone shows at its own size, or nearly"
 
 
 def test_the_ledger_is_shown_with_its_equation() -> None:
@@ -291,7 +314,8 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-WORKER = [f"{PAGES}/worker.md", f"{PICTURES}/worker.svg", f"{LIVE}/worker.svg"]
+PICTURED = (PICTURES, LIVE, NARROW)
+WORKER = [f"{PAGES}/worker.md", *(f"{folder}/worker.svg" for folder in PICTURED)]
 
 
 def test_a_copy_is_as_current_as_the_original(project: Path) -> None:
@@ -325,7 +349,7 @@ def test_writing_brings_all_up_to_date(project: Path) -> None:
     system = changed(SYSTEM, event="woke")
     (project / PICTURES / "gone.svg").write_text("<svg/>", encoding="utf-8")
     gone = f"{PICTURES}/gone.svg"
-    assert write(system, project) == [WORKER[0], gone, WORKER[2], WORKER[1]]
+    assert write(system, project) == [WORKER[0], gone, WORKER[3], WORKER[2], WORKER[1]]
     assert stale(system, project) == []
     assert "W1 woke" in (project / WORKER[0]).read_text(encoding="utf-8")
     assert write(system, project) == []

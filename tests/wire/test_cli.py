@@ -107,6 +107,25 @@ def test_one_line_then_pages_then_a_drain(
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize(
+    ("options", "times"),
+    [((), 1), (("--processes", "2"), 1), (("--ops-bind", "off"), 0), (("--host", "0.0.0.0"), 0)],
+)
+def test_who_starts_it_is_told_where_it_can_be_watched(
+    processes: list[Process], options: tuple[str, ...], times: int
+) -> None:
+    one = Process(*options)
+    processes.append(one)
+    port = re.search(r":(\d+) ", one.stdout.readline())
+    assert port is not None
+    one.popen.send_signal(signal.SIGTERM)
+    _, err, status = one.ended()
+    assert status == 0
+    told = [line for line in err.splitlines() if "the operator's pages are on" in line]
+    assert len(told) == times
+    assert all(line.endswith(f"http://127.0.0.1:{port[1]}/-/") for line in told)
+
+
 def test_a_second_signal_forces(processes: list[Process]) -> None:
     one = Process()
     processes.append(one)

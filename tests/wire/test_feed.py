@@ -60,7 +60,11 @@ def test_a_viewer_sees_a_request_and_the_drain_to_its_end(serve: Serve) -> None:
     assert (frame["readiness"], frame["connections"]["open"]) == ("WITHDRAWN", 2)
     go.set()
     assert client.reply().status == 200
-    assert all(one["phase"] == "DRAINING" for one in viewer.rest())
+    rest = viewer.rest()
+    assert all(one["phase"] == "DRAINING" for one in rest)
+    ledger = rest[-1]["ledger"]
+    assert (ledger["answered"], ledger["open"]) == (ledger["accepted"], 0), "what came of all"
+    assert rest[-1]["connections"]["open"] == 1, "itself"
     assert served.wait() == 0
 
 

@@ -192,8 +192,10 @@ def test_a_listener_of_their_own(serve: Serve, tmp_path: Path) -> None:
         assert aside.reply().status == 421
         aside.send(b"GET /-/ledger HTTP/1.1\r\nHost: localhost\r\n" + TOKEN + b"\r\n")
         assert json.loads(aside.reply().content)["open"] == 1
-        aside.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n" + TOKEN + b"\r\n")
-        assert aside.reply().status == 404
+        for path, leads in ((b"/", (301, "/-/")), (b"/-", (301, "/-/")), (b"/x", (404, None))):
+            aside.send(b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n" + TOKEN + b"\r\n")
+            reply = aside.reply()
+            assert (reply.status, reply.fields.get("location")) == leads
     finally:
         go.set()
     assert client.reply().content == b"here"

@@ -98,6 +98,20 @@ def never_less(before: Samples, after: Samples) -> None:
     } == {}
 
 
+def test_an_operator_keeps_no_connection_to_a_process_that_may_stand_still(
+    fleet: Operated,
+) -> None:
+    client = Client(fleet.at)
+    client.send(GET % b"/")
+    assert "connection" not in client.reply().fields
+    client.send(GET.replace(b"Host: a", b"Host: localhost") % b"/-/live")
+    reply = client.reply()
+    assert (reply.content, reply.fields["connection"]) == (b"live\n", "close")
+    with pytest.raises(EOFError):
+        client.reply()
+    client.close()
+
+
 def test_the_pages_show_all_processes_whichever_is_asked(fleet: Operated) -> None:
     clients = [Client(fleet.address_) for _ in range(6)]
     for client in clients:

@@ -13,7 +13,7 @@ import socket
 import time
 
 from server.config import Config
-from server.ops.feed import frame_of
+from server.ops.frames import frame_of
 from server.server import Server
 
 FRAMES = 30

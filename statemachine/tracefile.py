@@ -6,7 +6,6 @@ and for other programs. The rows are those of `noting`.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -77,6 +76,8 @@ class Trace:
 
 def digest(system: System) -> str:
     """Sixteen digits for what the spec says; its words and its reasons do not count."""
+    import hashlib  # noqa: PLC0415 - it loads a cryptographic library, and most lives end without
+
     machines = [
         [name, one.initial, one.final, list(one.states), [_essence(arrow) for arrow in one.arrows]]
         for name, one in system.machines.items()

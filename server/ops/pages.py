@@ -9,24 +9,22 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final, Protocol
 from urllib.parse import parse_qsl
 
 from server.http1.messages import Field, Request, Response
 from server.ops.assets import Assets
 from server.ops.door import NO_STORE, Door, said
+from server.ops.feed import Watched
+from server.ops.prefix import PREFIX, Handler
 from server.ops.several import Unanswered, unready
 from server.ops.snapshot import Snapshot
 from statemachine import System
 
-PREFIX: Final = "/-/"
-
 JSON: Final[Field] = ("Content-Type", "application/json")
 
 _NUMBER: Final = re.compile(r"[0-9]{1,6}")
-
-Handler = Callable[[Request], Response]
 
 
 class Shown(Protocol):
@@ -52,6 +50,10 @@ class Shown(Protocol):
     def stacks(self) -> str:
         """Where each thread is."""
         ...
+
+
+class Overview(Shown, Watched, Protocol):
+    """What an operator is shown: one server, or all processes of one. Threads: any."""
 
 
 class Pages:
@@ -155,15 +157,6 @@ class Pages:
 
     def _threads(self, _: Request) -> Response:
         return said(200, self._shown.stacks())
-
-
-def before(pages: Handler, handler: Handler) -> Handler:
-    """`pages` for what is below PREFIX, `handler` for everything else."""
-
-    def routed(request: Request) -> Response:
-        return (pages if request.head.path.startswith(PREFIX) else handler)(request)
-
-    return routed
 
 
 def said_json(value: object) -> Response:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Final
 
 from statemachine.errors import StateMachineError
-from statemachine.model import Arrow, System
+from statemachine.model import Arrow, Place, System
 from statemachine.noting import ARROWS_MAX, Row
 
 VERSION: Final = 1
@@ -78,18 +78,29 @@ def digest(system: System) -> str:
     """Sixteen digits for what the spec says; its words and its reasons do not count."""
     import hashlib  # noqa: PLC0415 - it loads a cryptographic library, and most lives end without
 
+    if system.known_digest:
+        return system.known_digest
     machines = [
         [name, one.initial, one.final, list(one.states), [_essence(arrow) for arrow in one.arrows]]
         for name, one in system.machines.items()
     ]
     joints = [[one.id, one.under, one.groups] for one in system.joints]
     properties = [
-        {key: repr(value) for key, value in asdict(one).items() if key != "english"}
+        {key: repr(_plain(value)) for key, value in one._asdict().items() if key != "english"}
         for one in system.properties
     ]
-    ledger = asdict(system.ledger) if system.ledger else None
+    ledger = system.ledger._asdict() if system.ledger else None
     said = json.dumps([machines, joints, properties, ledger], default=dict)
     return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+def _plain(value: object) -> object:
+    """A part of a property as values that Python itself knows."""
+    if isinstance(value, Place):
+        return value._asdict()
+    if isinstance(value, tuple):
+        return tuple(_plain(one) for one in value)
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
 def _essence(arrow: Arrow) -> list[str | None]:

@@ -6,7 +6,6 @@ in by then. Threads: any.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from collections.abc import Mapping
@@ -174,8 +173,8 @@ def spec_of(system: System) -> dict[str, object]:
                 "initial": machine.initial,
                 "final": machine.final,
                 "driven_by": machine.driven_by,
-                "states": {key: dataclasses.asdict(one) for key, one in machine.states.items()},
-                "arrows": [dataclasses.asdict(one) for one in machine.arrows],
+                "states": {key: one._asdict() for key, one in machine.states.items()},
+                "arrows": [one._asdict() for one in machine.arrows],
             }
             for name, machine in system.machines.items()
         },

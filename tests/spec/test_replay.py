@@ -336,7 +336,7 @@ class TestProperties:
     def test_a_busy_worker_without_a_job_is_found(self) -> None:
         """By the equation itself, in a spec whose joint steps nobody has written down."""
         machines = {
-            name: replace(one, arrows=tuple(replace(arrow, sync=None) for arrow in one.arrows))
+            name: one._replace(arrows=tuple(arrow._replace(sync=None) for arrow in one.arrows))
             for name, one in SYSTEM.machines.items()
         }
         replay = Replay(Ground(replace(SYSTEM, machines=machines, joints=())), whole=True)
@@ -356,7 +356,7 @@ class TestProperties:
         """The spec's own checks would refuse it; a trace of it is not believed either."""
         assert SYSTEM.ledger is not None
         settled = {**SYSTEM.ledger.settled, "shed": ()}
-        ground = Ground(replace(SYSTEM, ledger=replace(SYSTEM.ledger, settled=settled)))
+        ground = Ground(replace(SYSTEM, ledger=SYSTEM.ledger._replace(settled=settled)))
         assert any(ground.gaps)
         assert not any(GROUND.gaps)
 

@@ -9,6 +9,7 @@ import enum
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -130,15 +131,14 @@ class Word(NamedTuple):
     free: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Vocabulary:
+class Vocabulary(NamedTuple):
     """What the rows may name. `deadlines` and `rates` map a limit's name to its meaning."""
 
     guards: Mapping[str, Word]
     effects: Mapping[str, Word]
     conditions: Mapping[str, Word]
     deadlines: Mapping[str, str]
-    rates: Mapping[str, str] = field(default_factory=dict)
+    rates: Mapping[str, str] = MappingProxyType({})
 
     @property
     def limits(self) -> tuple[str, ...]:

@@ -10,7 +10,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from statemachine.errors import StateMachineError
 from statemachine.model import Arrow, Place, System
@@ -29,8 +30,7 @@ class TraceError(StateMachineError):
         super().__init__(f"{file}: {place}: {says}" if place else f"{file}: {says}")
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """What a trace says of itself. `arrows` are numbered by their places.
 
     `whole`: it begins with the process's first object. If not, objects may have moved before, and
@@ -40,11 +40,10 @@ class Header:
     spec: str
     arrows: tuple[str, ...]
     whole: bool
-    about: Mapping[str, str] = field(default_factory=dict)
+    about: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """How a trace ends that was ended by its writer.
 
     `rows` is how many it has. `taken` is how often each arrow was taken, by a count of its own, and

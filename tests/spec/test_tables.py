@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,7 +33,7 @@ def left(system: System) -> System:
         name=system.name,
         folder=system.folder,
         machines=system.machines,
-        vocabulary=replace(words, **plain),
+        vocabulary=words._replace(**plain),
         joints=system.joints,
         properties=(*watched, *never),
         bounds={},

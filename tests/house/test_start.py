@@ -15,13 +15,15 @@ import pytest
 from tests.house.source import TOP
 
 START = """\
+import socket
 import sys
 before = set(sys.modules)  # what this interpreter's site brings along is its own affair
 import server.cli
 from server.config import Config
 from server.server import Server
 with Server(Config(port=0, {settings})) as one:
-    with __import__("socket").create_connection(one.address) as peer:
+    with socket.socket() as peer:
+        peer.connect(one.address)
         peer.sendall(b"GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
         assert peer.recv(12) == b"HTTP/1.1 200"
     seen = sorted(set(sys.modules) - before)
@@ -53,7 +55,7 @@ IDLE = {
     "logs that there are not": ("server.net.log_format", "server.net.log_json"),
     "what is large of the standard library": (
         *("asyncio", "ssl", "multiprocessing", "concurrent.futures", "decimal", "subprocess"),
-        *("hashlib", "secrets", "html", "platform", "unittest"),
+        *("hashlib", "secrets", "html", "platform", "unittest", "unicodedata", "encodings.idna"),
     ),
 }
 """What no start imports, unless its Config asks for it."""

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from server.config import Config
-from server.ops.feed import frame_of
+from server.ops.frames import frame_of
 from server.server import Server
 
 FRAMES = 60

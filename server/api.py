@@ -17,7 +17,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from wsgiref.types import WSGIApplication
+from typing import TYPE_CHECKING
 
 from server import error_log
 from server.app.wsgi import wsgi
@@ -25,6 +25,9 @@ from server.composing import make_hub
 from server.config import Config
 from server.errors import ConfigError, StartError
 from server.server import Server as ComposedServer
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
 
 LOG = logging.getLogger("interlock.server")
 

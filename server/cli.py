@@ -20,7 +20,6 @@ from server.errors import ConfigError, InterlockError
 from server.log_file import LogFile, file_stream, opened
 from server.net.access_log import STANDARD_OUTPUT, tell_lost
 from server.operating import tell_where
-from server.ops.command import main as order
 from server.server import Server
 from statemachine import SpecError, StateMachineError
 
@@ -72,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given[:1] == ["simulate"]:
         return _simulate(given[1:])
     if given[:1] == ["ctl"]:
-        return order(given[1:])
+        return _order(given[1:])
     parser = make_parser()
     options = vars(parser.parse_args(given))
     try:
@@ -103,6 +102,12 @@ def _simulate(arguments: Sequence[str]) -> int:
         return 2
 
 
+def _order(arguments: Sequence[str]) -> int:
+    from server.ops.command import main as order  # noqa: PLC0415 - who serves needs none
+
+    return order(arguments)
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The options, from Config's fields: name, default and meaning."""
     parser = argparse.ArgumentParser(
@@ -113,14 +118,15 @@ def make_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"interlock {server.__version__}")
+    usual = Config()
     for one in dataclasses.fields(Config):
         parser.add_argument(
             option(one.name),
             dest=one.name,
             action="append" if one.metadata.get("repeat") else "store",
-            default=argparse.SUPPRESS if one.name != "threads" else str(Config().threads),
+            default=argparse.SUPPRESS if one.name != "threads" else str(usual.threads),
             metavar=_metavar(one),
-            help=f"{one.metadata['means']} (default: {_shown_default(one)})",
+            help=f"{one.metadata['means']} (default: {_shown_default(one, usual)})",
         )
     return parser
 
@@ -133,8 +139,8 @@ def _metavar(one: dataclasses.Field[object]) -> str:
     return METAVARS.get(one.name) or METAVARS.get(str(one.type), one.name.upper())
 
 
-def _shown_default(one: dataclasses.Field[object]) -> str:
-    value = getattr(Config(), one.name)
+def _shown_default(one: dataclasses.Field[object], usual: Config) -> str:
+    value = getattr(usual, one.name)
     if "shown" in one.metadata:
         return str(one.metadata["shown"])
     if value in ((), ""):

@@ -16,7 +16,7 @@ from server.net.exchange import Exchange
 from server.net.meter import NEVER
 from server.net.transport import SocketTransport
 from server.net.worker import Worker
-from server.ops.feed import Lane
+from server.ops.frames import Lane
 from server.ops.listing import PAGE, Listed, Page, tcp_of
 from statemachine._generated import ConnectionState
 

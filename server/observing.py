@@ -21,7 +21,7 @@ from server.ledger import Account, Ledger, Lifecycle
 from server.listing import lane_of, listed
 from server.net.connection import Connection
 from server.net.meter import BOUNDS, Histogram, Meter
-from server.ops.feed import Lane, View
+from server.ops.frames import Lane, View
 from server.ops.listing import Page
 from server.ops.process import process
 from server.ops.snapshot import Durations, Process, Snapshot, Streams, Workers

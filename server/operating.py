@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from server.config import KIB, Config, html_folder
 from server.errors import StartError
+from server.http1.messages import Request, Response
 from server.net.threads import Thread, Threading
-from server.ops.assets import assets_of
-from server.ops.control import Control
-from server.ops.door import host_of, is_loopback
-from server.ops.feed import Feed, Watched
-from server.ops.orders import Commanded, orders_of
-from server.ops.pages import PREFIX, Handler, Pages, Shown, before, parting
+from server.ops.addresses import host_of, is_loopback
+from server.ops.feed import Feed
+from server.ops.prefix import PREFIX, Handler, before, parting
 from server.ops.settings import check_reach, door_of, own_address
+
+if TYPE_CHECKING:
+    # Most servers start, and stop, without an operator who asks.
+    from server.ops.control import Control
+    from server.ops.orders import Commanded
+    from server.ops.pages import Overview
 
 LOG = logging.getLogger("interlock.ops")
 
@@ -38,14 +42,10 @@ class Runs(Protocol):
     def request_stop(self) -> None: ...
 
 
-class Overview(Shown, Watched, Protocol):
-    """What an operator is shown: one server, or all processes of one. Threads: any."""
-
-
 class Operating:
-    """What `shown` shows and `feed` tells, and where; what `commanded` is ordered to do, and where.
-    One of several processes is not ordered about: `commanded` is None, and what has a listener of
-    its own is their parent's.
+    """What `shown()` shows and `feed` tells, and where; what `commanded` is ordered to do, and
+    where. One of several processes is not ordered about: `commanded` is None, and what has a
+    listener of its own is their parent's. `shown` is called when somebody asks.
 
     `make` makes the second server of its Config and handler.
 
@@ -55,7 +55,7 @@ class Operating:
     def __init__(
         self,
         config: Config,
-        shown: Shown,
+        shown: Callable[[], Overview],
         feed: Feed,
         commanded: Commanded | None,
         *,
@@ -68,7 +68,7 @@ class Operating:
         self._commanded = commanded
         self._make = make
         self._threading = threading
-        self._pages: Pages | None = None
+        self._pages: Handler | None = None
         self._aside: Runs | None = None
         self._control: Control | None = None
         self._threads: list[Thread] = []
@@ -81,18 +81,37 @@ class Operating:
     def open(self) -> None:
         """Begin to listen for the operator. Raises StartError or ConfigError."""
         own = own_address(self._config)
-        assets = assets_of(html_folder())
-        self._pages = pages = Pages(self._shown, door_of(self._config), self._feed.page, assets)
+        # What the Config may have wrong is told at the start. Without it nothing can be wrong.
+        if own is not None or self._config.ops_token_file:
+            self._pages = self._make_pages()
         if self._commanded is None:
             return
         if self._config.ctl_socket:
             self._open_control(self._config.ctl_socket, self._commanded)
         if own is not None:
             check_reach(self._config, own)
-            self._open_aside(self._make(_beside(self._config, own), pages))
+            self._open_aside(self._make(_beside(self._config, own), self._answer))
+
+    def _make_pages(self) -> Handler:
+        from server.ops.assets import assets_of  # noqa: PLC0415 - who shows none needs none
+        from server.ops.pages import Pages  # noqa: PLC0415 - as above
+
+        door = door_of(self._config)
+        return Pages(self._shown(), door, self._feed.page, assets_of(html_folder()))
+
+    def _answer(self, request: Request) -> Response:
+        """A page; the first one that is asked for makes them. Threads: any."""
+        pages = self._pages
+        if pages is None:
+            # Two who are first make them twice: without a token nothing in them changes.
+            self._pages = pages = self._make_pages()
+        return pages(request)
 
     def _open_control(self, path: str, commanded: Commanded) -> None:
-        control = Control(path, orders_of(commanded, self._shown))
+        from server.ops.control import Control  # noqa: PLC0415 - who takes none needs none
+        from server.ops.orders import orders_of  # noqa: PLC0415 - as above
+
+        control = Control(path, orders_of(commanded, self._shown()))
         try:
             control.open()
             self._give_thread(control.serve, "control")
@@ -136,10 +155,10 @@ class Operating:
         """The handler of a server that listens on this address: with the pages before it, where
         nobody but this machine reaches them.
         """
-        if self._pages is None or not _are_before(self._config, host):
+        if not _are_before(self._config, host):
             return handler
         several = self._commanded is None
-        return before(parting(self._pages) if several else self._pages, handler)
+        return before(parting(self._answer) if several else self._answer, handler)
 
 
 def tell_where(config: Config, url: str) -> None:

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from server.app.errors import error_response
 from server.app.loading import handler_of
@@ -42,15 +42,18 @@ from server.net.reactor import Reactor
 from server.net.resizing import resize
 from server.net.responder import Responder
 from server.net.rooms import Makers, Rooms, Viewers
-from server.observing import Observer
-from server.operating import Operating, Overview
+from server.operating import Operating
 from server.ops.feed import Feed
-from server.ops.snapshot import Snapshot
 from server.recording import Recording, known
 from server.spec import patience, sound_system
 from server.supervisor import EXIT_STATUS, FINAL, House, Note, Supervisor, Watch
 from statemachine import Hook, StateMachineError
 from statemachine._generated import ReadinessMachine, ReadinessState, ServerState
+
+if TYPE_CHECKING:
+    from server.observing import Observer
+    from server.ops.pages import Overview
+    from server.ops.snapshot import Snapshot
 
 __all__ = ["Server", "make_hub", "patience", "sound_system"]
 
@@ -108,7 +111,31 @@ class Server:
         self.readiness = self._binder.bind(ReadinessMachine)()
         self._closed: Account | None = None
         self._house: House | None = None
-        self._observer = Observer(
+        self._meter = Meter(ground.threading)
+        self._began = self._clock.monotonic()
+        # Pages with a listener of their own are another server's, which has a hub of its own.
+        hub = self.events if self.config.ops_bind in ("", "off") else make_hub(self.config)
+        whole = None if company is None else company(self._observer)
+
+        def shown() -> Overview:
+            return self._observer if whole is None else whole
+
+        self._feed = Feed(shown, hub, self._clock)
+        self._operating = Operating(
+            self.config,
+            shown,
+            self._feed,
+            self if company is None else None,
+            make=partial(Server, clock=self._clock, events=hub, ground=ground),
+            threading=ground.threading,
+        )
+
+    @cached_property
+    def _observer(self) -> Observer:
+        """What is seen of it. It keeps nothing, so that two who are first may make two of it."""
+        from server.observing import Observer  # noqa: PLC0415 - nobody may ever look
+
+        return Observer(
             system=self._system,
             config=self.config,
             clock=self._clock,
@@ -119,20 +146,8 @@ class Server:
             house=lambda: self._house,
             account=lambda: self.account,
             url=lambda: self.url if self._house else "",
-            meter=Meter(ground.threading),
-            began=self._clock.monotonic(),
-        )
-        # Pages with a listener of their own are another server's, which has a hub of its own.
-        hub = self.events if self.config.ops_bind in ("", "off") else make_hub(self.config)
-        shown = self._observer if company is None else company(self._observer)
-        self._feed = Feed(shown, hub, self._clock)
-        self._operating = Operating(
-            self.config,
-            shown,
-            self._feed,
-            self if company is None else None,
-            make=partial(Server, clock=self._clock, events=hub, ground=ground),
-            threading=ground.threading,
+            meter=self._meter,
+            began=self._began,
         )
 
     # --- the outside ------------------------------------------------------------------------
@@ -333,7 +348,7 @@ class Server:
             lifecycle=self.lifecycle,
             error_page=error_response,
             access_log=access_log,
-            meter=self._observer.meter if config.observed else None,
+            meter=self._meter if config.observed else None,
         )
         exchange_type, chunked_type = bind_type(Exchange), bind_type(ChunkedReader)
         # Shared by all connections, so that what one client sends again and again is read once.

@@ -13,8 +13,7 @@ import enum
 import logging
 import queue
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from server.clock import Clock
 from server.config import Config
@@ -144,8 +143,7 @@ class House:
             self.access_log.close()
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
+class Watch(NamedTuple):
     """What the supervisor reads and moves besides the house. `dump` is the flight recorder's;
     `tick` is called some times a second, and must not raise; `reopen` opens the log files again.
     """

@@ -28,7 +28,7 @@ from typing import ParamSpec, TypeVar, cast
 
 from server.net.pool import Job, Pool
 from server.net.threads import Threading
-from statemachine import Binder, Engine, Hook, load_system
+from statemachine import Binder, Engine, Hook, System, tables
 from statemachine._generated import JobState, PoolState
 
 P = ParamSpec("P")
@@ -36,7 +36,17 @@ T = TypeVar("T")
 
 BROKEN = "a thread's initializer raised, or threads died and none can be had: the pool is broken"
 
-_system = functools.cache(load_system)
+
+@functools.cache
+def _system() -> System:
+    system = tables()
+    if system is None:
+        from statemachine.loader import load_system  # noqa: PLC0415 - seldom needed, and large
+
+        system = load_system()
+    return system
+
+
 _numbers = itertools.count()
 
 

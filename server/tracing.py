@@ -16,7 +16,6 @@ import contextlib
 import itertools
 import logging
 import os
-import platform
 import threading
 from collections import deque
 from collections.abc import Mapping
@@ -62,6 +61,8 @@ class Tracer:
 
     def open(self, file: Path) -> None:
         """Begin to write. Raises StartError where that cannot be done."""
+        import platform  # noqa: PLC0415 - who writes no trace needs none
+
         about = {
             "when": imf_fixdate(self._wall()).decode(),
             "process": str(os.getpid()),

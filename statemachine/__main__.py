@@ -11,8 +11,9 @@ from pathlib import Path
 from statemachine import diagrams, exploring, generate, proving, replaying, spin
 from statemachine.checks import check
 from statemachine.errors import StateMachineError
-from statemachine.loader import load_system, spec_folder
+from statemachine.loader import load_system
 from statemachine.model import System
+from statemachine.tables import spec_folder
 
 DESCRIPTION = """\
 State machines from a declarative spec.

@@ -19,9 +19,8 @@ import json
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
 
 from statemachine.noting import Row
 from statemachine.tracefile import (
@@ -87,8 +86,7 @@ def _json(said: object) -> bytes:
 # --- reading -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Chunk:
+class _Chunk(NamedTuple):
     """A chunk and where it begins; `whole` unless the file ends within it."""
 
     offset: int

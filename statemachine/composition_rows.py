@@ -40,7 +40,8 @@ from statemachine.composition import (
     UnmarkAll,
     WithdrawAll,
 )
-from statemachine.rows import EVENT_NAME, Row, listed, read
+from statemachine.errors import listed
+from statemachine.rows import EVENT_NAME, Row, read
 
 FILE_KEYS = frozenset(
     {"single", "many", "starts", "queue", "abstracted", "unmodelled"}

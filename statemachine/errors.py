@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class StateMachineError(Exception):
     """The root of this package's errors."""
@@ -64,3 +66,8 @@ class GuardRefused(TransitionError):
             f"{machine}: every arrow for event {event} from state {state} was refused by its guard"
         )
         super().__init__(message, machine=machine, event=event, state=state)
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names in the order of the alphabet, as errors list what was expected."""
+    return ", ".join(sorted(names))

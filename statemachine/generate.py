@@ -1,32 +1,39 @@
 """Writes the typed classes in `statemachine/_generated/` from the spec.
 
-mypy knows each event as a method and each state as an enum's member; the tables themselves are not
-copied here, they are read from the spec when a class is bound.
+mypy knows each event as a method and each state as an enum's member. The rows are no code: they are
+read from the spec when a class is bound, or from the copy of them that is written beside the
+classes, for as long as the spec's files are what they were then (see `tables`).
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from textwrap import wrap
 
 from statemachine.model import MachineSpec, System, Word
+from statemachine.tables import FOLDER, NAME, said_of, source_of
+from statemachine.tracefile import digest
 
-FOLDER = Path(__file__).parent / "_generated"
 WIDTH = 96
+NESTED_MAX = 4
+"""So deep the parts of the tables' file have lines of their own: a row is one line."""
 
 
 def generate(system: System) -> dict[str, str]:
     """The text of every generated file, by file name."""
     files = {f"{name}.py": _module(spec, system) for name, spec in system.machines.items()}
     files["__init__.py"] = _package(system)
+    said = said_of(system, source_of(Path(system.folder)), digest(system))
+    files[NAME] = "\n".join(_laid_out(said, NESTED_MAX)) + "\n"
     return files
 
 
 def stale(system: System, folder: Path = FOLDER) -> list[str]:
     """The names of generated files that are missing, out of date, or no longer generated."""
     wanted = generate(system)
-    present = {path.name: path for path in folder.glob("*.py")}
+    present = {path.name: path for path in (*folder.glob("*.py"), *folder.glob("*.json"))}
     old = [
         name
         for name, text in wanted.items()
@@ -46,6 +53,25 @@ def write(system: System, folder: Path = FOLDER) -> list[str]:
         else:
             (folder / name).unlink()
     return names
+
+
+def _laid_out(value: object, depth: int) -> Iterator[str]:
+    """Lines of JSON."""
+    if depth and isinstance(value, dict):
+        parts = [(f"{json.dumps(key)}: ", part) for key, part in value.items()]
+    elif depth and isinstance(value, list):
+        parts = [("", part) for part in value]
+    else:
+        yield json.dumps(value, ensure_ascii=False)
+        return
+    begin, end = "{}" if isinstance(value, dict) else "[]"
+    yield begin
+    for number, (name, part) in enumerate(parts, 1):
+        *first, last = _laid_out(part, depth - 1)
+        lines = [*first, last if number == len(parts) else f"{last},"]
+        yield name + lines[0]
+        yield from lines[1:]
+    yield end
 
 
 def class_name(machine: str) -> str:

@@ -6,13 +6,12 @@ names that must exist. What a well-formed spec may still get wrong is `checks`' 
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from statemachine.composition_rows import conditions, effects, group, load_composition
-from statemachine.errors import SpecError
+from statemachine.errors import SpecError, listed
 from statemachine.model import (
     Arrow,
     Equal,
@@ -32,7 +31,8 @@ from statemachine.model import (
     Vocabulary,
     Word,
 )
-from statemachine.rows import EVENT_NAME, Row, listed, read
+from statemachine.rows import EVENT_NAME, Row, read
+from statemachine.tables import spec_folder
 
 STATE_NAME = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*\Z")
 ARROW_ID = re.compile(r"[A-Z]+[1-9][0-9]*\Z")
@@ -54,19 +54,6 @@ LEDGER_KEYS = frozenset({"machine", "open", "accepted", "settled"})
 INVARIANTS_KEYS = frozenset({"invariants"})
 INVARIANT_KEYS = frozenset({"id", "english", "given", "hold"})
 JOINT_KEYS = frozenset({"id", "under", "arrows", "why"})
-
-
-def spec_folder() -> Path:
-    """The folder with the spec that belongs to this code.
-
-    In the wheel it is beside this file, in a checkout at the top. The environment's INTERLOCK_SPEC
-    names another one: for tests, and for who tries a change of the spec before making it.
-    """
-    other = os.environ.get("INTERLOCK_SPEC")
-    if other:
-        return Path(other)
-    installed = Path(__file__).parent / "_spec"
-    return installed if installed.is_dir() else Path(__file__).parent.parent / "spec"
 
 
 def load_system(folder: Path | str | None = None) -> System:

@@ -19,8 +19,7 @@ a replay says so.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from statemachine.model import BIRTH_STEP, Model
 
@@ -47,8 +46,7 @@ Row = tuple[int, int, float]
 """A birth with a number added to it, the thread's ident or 0, and seconds of a clock, or 0."""
 
 
-@dataclass(frozen=True, slots=True)
-class Log:
+class Log(NamedTuple):
     """Where arrows are noted. `numbers` gives each its number, `append` may not raise.
 
     With a stamp, rows are noted: the two callables tell the thread's ident, and the seconds of a

@@ -100,7 +100,7 @@ class Projection:
     def given(self, one: Given) -> Given:
         """What is left of one of this kind."""
         hold = tuple(self.conditions(one.hold))
-        return replace(one, given=tuple(self.conditions(one.given)), hold=hold)
+        return one._replace(given=tuple(self.conditions(one.given)), hold=hold)
 
     def property(self, one: Property) -> Property:
         """What is left of it."""
@@ -108,7 +108,7 @@ class Projection:
             return self.given(one)
         if isinstance(one, LeadsTo):
             targets = tuple(place for place in one.targets if place.machine in self.present)
-            return replace(one, targets=targets)
+            return one._replace(targets=targets)
         return one
 
 

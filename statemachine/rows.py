@@ -5,10 +5,10 @@ from __future__ import annotations
 import keyword
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from statemachine.errors import SpecError
+from statemachine.errors import SpecError, listed
 
 Table = Mapping[str, object]
 
@@ -115,8 +115,3 @@ def read(path: Path) -> Table:
         raise SpecError(path.name, "", f"cannot be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise SpecError(path.name, "", f"not TOML: {error}") from None
-
-
-def listed(names: Iterable[str]) -> str:
-    """Names in the order of the alphabet, as errors list what was expected."""
-    return ", ".join(sorted(names))

@@ -6,15 +6,15 @@ and for other programs. The rows are those of `noting`.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from statemachine.errors import StateMachineError
-from statemachine.model import Arrow, System
+from statemachine.model import Arrow, Place, System
 from statemachine.noting import ARROWS_MAX, Row
 
 VERSION: Final = 1
@@ -30,8 +30,7 @@ class TraceError(StateMachineError):
         super().__init__(f"{file}: {place}: {says}" if place else f"{file}: {says}")
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """What a trace says of itself. `arrows` are numbered by their places.
 
     `whole`: it begins with the process's first object. If not, objects may have moved before, and
@@ -41,11 +40,10 @@ class Header:
     spec: str
     arrows: tuple[str, ...]
     whole: bool
-    about: Mapping[str, str] = field(default_factory=dict)
+    about: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """How a trace ends that was ended by its writer.
 
     `rows` is how many it has. `taken` is how often each arrow was taken, by a count of its own, and
@@ -77,18 +75,31 @@ class Trace:
 
 def digest(system: System) -> str:
     """Sixteen digits for what the spec says; its words and its reasons do not count."""
+    import hashlib  # noqa: PLC0415 - it loads a cryptographic library, and most lives end without
+
+    if system.known_digest:
+        return system.known_digest
     machines = [
         [name, one.initial, one.final, list(one.states), [_essence(arrow) for arrow in one.arrows]]
         for name, one in system.machines.items()
     ]
     joints = [[one.id, one.under, one.groups] for one in system.joints]
     properties = [
-        {key: repr(value) for key, value in asdict(one).items() if key != "english"}
+        {key: repr(_plain(value)) for key, value in one._asdict().items() if key != "english"}
         for one in system.properties
     ]
-    ledger = asdict(system.ledger) if system.ledger else None
+    ledger = system.ledger._asdict() if system.ledger else None
     said = json.dumps([machines, joints, properties, ledger], default=dict)
     return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+def _plain(value: object) -> object:
+    """A part of a property as values that Python itself knows."""
+    if isinstance(value, Place):
+        return value._asdict()
+    if isinstance(value, tuple):
+        return tuple(_plain(one) for one in value)
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
 def _essence(arrow: Arrow) -> list[str | None]:

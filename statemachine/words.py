@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from statemachine.errors import SealError, SpecError
+from statemachine.errors import SealError, SpecError, listed
 from statemachine.model import MachineSpec, Model, System
-from statemachine.rows import listed
 
 
 def require_words(spec: MachineSpec, model: type[Model], named: Iterable[str]) -> None:

@@ -9,7 +9,7 @@ the hub sends what is published.
 
 from __future__ import annotations
 
-import secrets
+import os
 import weakref
 from typing import Final, Literal, Self
 
@@ -82,7 +82,7 @@ class EventSource:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._secret = b"interlock-events:" + secrets.token_bytes(TICKET_BYTES)
+        self._secret = b"interlock-events:" + os.urandom(TICKET_BYTES)
         self._issued: weakref.WeakValueDictionary[bytes, EventStream] = (
             weakref.WeakValueDictionary()
         )
@@ -122,7 +122,7 @@ class EventSource:
         """What a stream is recognised by when it is iterated. It is good as long as the stream is
         there, and none can be made without the secret.
         """
-        ticket = self._secret + secrets.token_bytes(TICKET_BYTES)
+        ticket = self._secret + os.urandom(TICKET_BYTES)
         self._issued[ticket] = stream
         return ticket
 

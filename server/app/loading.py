@@ -10,16 +10,18 @@ import sys
 import traceback
 from collections.abc import Callable
 from types import ModuleType
-from typing import Final, cast
-from wsgiref.types import WSGIApplication
+from typing import TYPE_CHECKING, Final, cast
 
-from server.app.dispatch import beside, make_app
-from server.app.wsgi import wsgi
 from server.clock import Clock
 from server.config import Config
 from server.errors import ConfigError, StartError
 from server.events import Hub
 from server.http1.messages import Request, Response
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
+
+    from server.app.dispatch import App
 
 LOG = logging.getLogger("interlock.app")
 
@@ -33,9 +35,21 @@ def handler_of(config: Config, clock: Clock, events: Hub) -> Callable[[Request],
     is none of an application.
     """
     if not config.app:
-        return make_app(config, clock)
+        return _files_of(config, clock)
+    from server.app.wsgi import wsgi  # noqa: PLC0415 - files alone need none
+
     application = wsgi(load_application(config.app), events=events)
-    return beside(application, make_app(config, clock)) if config.mounts else application
+    if not config.mounts:
+        return application
+    from server.app.dispatch import beside  # noqa: PLC0415 - an application alone needs none
+
+    return beside(application, _files_of(config, clock))
+
+
+def _files_of(config: Config, clock: Clock) -> App:
+    from server.app.dispatch import make_app  # noqa: PLC0415 - an application alone needs none
+
+    return make_app(config, clock)
 
 
 def load_application(name: str) -> WSGIApplication:
@@ -67,7 +81,7 @@ def load_application(name: str) -> WSGIApplication:
             application = factory()
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, it is told
             raise _failed(name, f"{found['names']}()", error) from None
-    return cast(WSGIApplication, _checked(name, application))
+    return cast("WSGIApplication", _checked(name, application))
 
 
 def _look_here_first() -> None:

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import functools
-import secrets
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, cast
@@ -69,7 +69,7 @@ def random_boundary() -> str:
 
     Nobody can have guessed it, or a file written by a stranger could pretend to be several parts.
     """
-    return secrets.token_hex(16)
+    return os.urandom(16).hex()
 
 
 class Renderer:

@@ -20,7 +20,7 @@ reactor's.
 from __future__ import annotations
 
 import heapq
-import secrets
+import os
 import threading
 import weakref
 from collections import OrderedDict
@@ -68,7 +68,7 @@ class Hub:
     ) -> None:
         self._config = config
         self._frame = frame
-        self._stamp = secrets.token_hex(5) if stamp is None else stamp
+        self._stamp = os.urandom(5).hex() if stamp is None else stamp
         self._lock = threading.Lock() if lock is None else lock
         self._wake: Callable[[], None] = _nobody
         self._channels: OrderedDict[str, Channel] = OrderedDict()  # who published last is last

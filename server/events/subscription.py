@@ -7,8 +7,7 @@ Threads: the reactor's alone, once it has begun.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from server.events.encoding import GAP
 from server.events.ring import Channel
@@ -77,8 +76,7 @@ class Subscription(SubscriptionMachine):
         return max(self.place, self.told.get(channel, 0))
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
+class Loss(NamedTuple):
     """What a subscriber has lost of one channel: its events after the id `after`, up to `last`.
 
     `events` is how many, None where nobody knows any more. `last` is None where all that is known

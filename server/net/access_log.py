@@ -14,13 +14,15 @@ from server.clock import Clock
 from server.config import Config
 from server.log_file import LogFile, file_stream, opened
 from server.net.log_entry import CUT, Entry
-from server.net.log_format import PRESETS, compile_format
 
-__all__ = ["CUT", "PRESETS", "AccessLog", "Entry", "compile_format", "open_access_log"]
+__all__ = ["CUT", "AccessLog", "Entry", "open_access_log"]
 
 LOG = logging.getLogger("interlock.access_log")
 
 STANDARD_OUTPUT: Final = 1
+
+COMBINED: Final = "combined"
+"""The format that is a server's own choice: it need not be looked at where there is no log."""
 
 GATHER_SECONDS: Final = 0.01
 """How long a line may wait for others. A busy server writes many at once, and wakes nobody for
@@ -34,6 +36,8 @@ class AccessLog:
 
     def __init__(self, form: str, log: LogFile) -> None:
         """Raises ConfigError where `form` is no format."""
+        from server.net.log_format import compile_format  # noqa: PLC0415 - most have no log
+
         self._format = compile_format(form)
         self._log = log
 
@@ -58,8 +62,12 @@ def open_access_log(config: Config, clock: Clock) -> AccessLog | None:
     Raises ConfigError where the format is none, StartError where the file cannot be opened; each is
     one line that names the option.
     """
-    compile_format(config.access_log_format)  # before a file is made for it
     where = config.access_log
+    if where == "off" and config.access_log_format == COMBINED:
+        return None
+    from server.net.log_format import compile_format  # noqa: PLC0415 - most have no log
+
+    compile_format(config.access_log_format)  # before a file is made for it
     if where == "off":
         return None
     target = STANDARD_OUTPUT if where == "-" else where

@@ -19,8 +19,8 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from types import FrameType
+from typing import NamedTuple
 
 from server.net.threads import Thread
 from server.net.worker import Job, Worker
@@ -40,8 +40,7 @@ Frames = Callable[[], Mapping[int, FrameType]]
 """The frame that each thread is at, by the thread's ident: `sys._current_frames`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Census:
+class Census(NamedTuple):
     """Numbers of workers at one moment.
 
     Of the `places`, `standing` have a worker that is not late. `stand_ins` are the threads beyond
@@ -58,8 +57,7 @@ class Census:
     at_cap: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Overdue:
+class Overdue(NamedTuple):
     """A worker that has been at a job for `seconds`, and where its thread was, innermost last."""
 
     worker: Worker

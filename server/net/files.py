@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
 from typing import Protocol
 
 
@@ -33,6 +32,8 @@ class SystemFiles:
     """The operating system's."""
 
     def temporary(self) -> io.RawIOBase:
+        import tempfile  # noqa: PLC0415 - most content is small
+
         return tempfile.TemporaryFile(buffering=0)
 
     def dup(self, descriptor: int) -> int:

@@ -79,7 +79,8 @@ def bind(host: str, port: int, backlog: int) -> socket.socket:
     """
     listening = None
     try:
-        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        asked = host.encode() if _is_spelt_as_address(host) else host
+        infos = socket.getaddrinfo(asked, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, name = infos[0]
         listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -93,3 +94,10 @@ def bind(host: str, port: int, backlog: int) -> socket.socket:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise StartError(f"cannot listen on {host} port {port}: {reason}") from None
     return listening
+
+
+def _is_spelt_as_address(host: str) -> bool:
+    """Whether it can be no name. As a text it would be encoded like one (RFC 3490), for which
+    Python loads Unicode's tables.
+    """
+    return host.isascii() and (":" in host or host.replace(".", "").isdigit())

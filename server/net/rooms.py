@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from server.clock import Clock
 from server.config import Config
@@ -31,8 +32,7 @@ class Makers:
     subscription: Callable[[Events], Subscription]
 
 
-@dataclass(frozen=True, slots=True)
-class Viewers:
+class Viewers(NamedTuple):
     """Whoever watches the server at work subscribes to `channel`; without a name there is none.
     `last` publishes what there is to say before they leave. It must not raise.
     """
@@ -41,8 +41,7 @@ class Viewers:
     last: Callable[[], object] = object
 
 
-@dataclass(frozen=True, slots=True)
-class Rooms:
+class Rooms(NamedTuple):
     """`lifecycle` is the server's machine: it is read in every room, and moved in none of them.
 
     `alarm` is told, in a few words, of what must not happen and did. The `viewers` are told of

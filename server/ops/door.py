@@ -11,13 +11,12 @@ What it keeps out, besides those who do not know the token where there is one (`
 
 from __future__ import annotations
 
-import functools
-import ipaddress
 from collections.abc import Iterable
 from typing import Final
 
 from server.clock import Clock, SystemClock
 from server.http1.messages import Field, Request, Response
+from server.ops.addresses import host_of, is_address
 from server.ops.login import Login, is_foreign
 
 FORWARDED: Final = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
@@ -65,29 +64,6 @@ class Door:
     def _is_ours(self, authority: str) -> bool:
         host = host_of(authority)
         return host.lower() in self._names or is_address(host)
-
-
-def host_of(authority: str) -> str:
-    """The host of `host:port`, without the brackets of an IPv6 address (RFC 3986 3.2.2)."""
-    if authority.startswith("["):
-        return authority[1:].partition("]")[0]
-    return authority.partition(":")[0]
-
-
-@functools.lru_cache(maxsize=64)
-def is_address(host: str) -> bool:
-    """Whether it is the literal of an IP address."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-@functools.lru_cache(maxsize=64)
-def is_loopback(host: str) -> bool:
-    """Whether it is the literal of an address that only this machine reaches."""
-    return is_address(host) and ipaddress.ip_address(host).is_loopback
 
 
 def said(status: int, text: str, *fields: Field) -> Response:

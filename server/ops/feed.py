@@ -11,20 +11,21 @@ that has heard them.
 
 from __future__ import annotations
 
-import json
 import logging
 import math
-import secrets
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Final, Protocol
+import os
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final, Protocol
 
 from server.clock import Clock
 from server.events import Hub
-from server.http1.messages import Events, Field, Request, Response
-from server.ops.door import NO_STORE
-from server.ops.snapshot import Snapshot
+from server.http1.messages import Events, Request, Response
 from statemachine import System
+
+if TYPE_CHECKING:
+    # A server starts without them, for most serve nobody who watches.
+    from server.ops.frames import Lane, View
+    from server.ops.snapshot import Snapshot
 
 LOG = logging.getLogger("interlock.feed")
 
@@ -53,42 +54,6 @@ changes then is shown at once."""
 LOST_SECONDS: Final = 2.0
 """A look that comes to nothing is followed by the next one after so long."""
 
-LANES_MAX: Final = 256
-"""Workers that a frame tells of."""
-
-TOLD_FIRST: Final[Mapping[str, tuple[str, ...]]] = {
-    "readiness": ("OVERCOMMITTED", "READY"),
-    "listener": ("PAUSED", "FULL", "ACCEPTING"),
-    "pool": ("BROKEN", "SERVING"),
-}
-"""Of several processes that are in several states, what an operator must know first."""
-
-PHASES: Final[Mapping[str, str]] = {
-    "ROLLING": "SERVING",
-    "FAILING": "DRAINING",
-    "DAMAGED": "STOPPED",
-}
-"""What a state of the parent is on the server's ladder, where that has no rung of this name."""
-
-FIELDS: Final[tuple[Field, ...]] = (
-    ("Content-Type", "text/event-stream"),
-    NO_STORE,
-    ("X-Accel-Buffering", "no"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """One worker: its state's name, and the request that it has, since so many seconds."""
-
-    name: str
-    state: str
-    request: str | None
-    seconds: float
-
-
-View = Callable[[Snapshot, Iterable[Lane]], None]
-
 
 class Watched(Protocol):
     """The server that is watched. Threads: any."""
@@ -110,7 +75,9 @@ class Watched(Protocol):
 
 
 class Feed:
-    """Publishes frames of `watched` to `hub`, in `channel`."""
+    """Publishes frames of what `watched` returns to `hub`, in `channel`. `watched` is called when
+    somebody watches.
+    """
 
     __slots__ = (
         "_changed",
@@ -124,8 +91,8 @@ class Feed:
         "channel",
     )
 
-    def __init__(self, watched: Watched, hub: Hub, clock: Clock) -> None:
-        self.channel = f"{CHANNEL}-{secrets.token_hex(NAME_BYTES)}"
+    def __init__(self, watched: Callable[[], Watched], hub: Hub, clock: Clock) -> None:
+        self.channel = f"{CHANNEL}-{os.urandom(NAME_BYTES).hex()}"
         self._watched = watched
         self._hub = hub
         self._clock = clock
@@ -139,7 +106,8 @@ class Feed:
         """Publish a frame, if anybody watches and it is time for one. Never raises."""
         if not self._hub.subscribers(self.channel):
             return
-        began, phase = self._clock.monotonic(), self._watched.phase()
+        watched = self._watched()
+        began, phase = self._clock.monotonic(), watched.phase()
         # What everybody waits to see is shown at once.
         if began < self._due and phase == self._phase:
             return
@@ -155,16 +123,18 @@ class Feed:
 
     def _look(self, began: float) -> None:
         try:
-            self._watched.view(lambda now, lanes: self._publish(began, now, lanes))
+            self._watched().view(lambda now, lanes: self._publish(began, now, lanes))
         except Exception:
             # Who calls this, the supervisor or the reactor, has the server to look after.
             LOG.exception("a frame of the dashboard could not be made")
             self._rest(began)
 
     def _publish(self, began: float, now: Snapshot, lanes: Iterable[Lane]) -> None:
-        frame = _frame(self._watched.system, now, lanes)
-        if self._is_wanted(began, frame):
-            self._hub.publish(self.channel, _encoded(frame), event=EVENT)
+        from server.ops.frames import encoded, frame  # noqa: PLC0415 - who shows none needs none
+
+        seen = frame(self._watched().system, now, lanes)
+        if self._is_wanted(began, seen):
+            self._hub.publish(self.channel, encoded(seen), event=EVENT)
         self._rest(began)
 
     def _is_wanted(self, began: float, frame: dict[str, object]) -> bool:
@@ -185,92 +155,6 @@ class Feed:
 
     def page(self, _: Request) -> Response:
         """The response that is the feed: the newest frame, and each that comes after."""
+        from server.ops.frames import FIELDS  # noqa: PLC0415 - as above
+
         return Response(200, FIELDS, Events((self.channel,), "latest"), persists=False)
-
-
-def frame_of(system: System, now: Snapshot, lanes: Iterable[Lane]) -> str:
-    """What is to be seen now, as JSON. States and arrows are numbers in the order of the spec."""
-    return _encoded(_frame(system, now, lanes))
-
-
-def _encoded(frame: dict[str, object]) -> str:
-    return json.dumps(frame, separators=(",", ":"))
-
-
-def _frame(system: System, now: Snapshot, lanes: Iterable[Lane]) -> dict[str, object]:
-    machines = system.machines.items()
-    return {
-        "at": round(now.uptime_seconds, 3),
-        "version": now.version,
-        "pid": now.process.pid,
-        "phase": _phase(now),
-        "readiness": _readiness(now),
-        "listener": _first(now, "listener"),
-        "pool": _first(now, "pool"),
-        "processes": _processes(now),
-        "places": now.several and now.several.places,
-        "faults": now.faults,
-        "states": {
-            name: [now.occupancy[name].get(state, 0) for state in one.states]
-            for name, one in machines
-        },
-        "taken": {
-            name: [now.arrows.get(arrow.id, 0) for arrow in one.arrows] for name, one in machines
-        },
-        "bounds": now.latency.bounds,
-        "latency": now.latency.counts,
-        "queueing": now.queueing.counts,
-        "queue": {"jobs": now.queued, "max": now.queued_max},
-        "connections": {"open": now.connections, "max": now.connections_max},
-        "ledger": {
-            "accepted": now.ledger.accepted,
-            **now.ledger.outcomes,
-            "open": now.ledger.open,
-        },
-        "workers": [
-            {
-                "name": one.name,
-                "state": one.state,
-                "request": one.request,
-                "seconds": round(one.seconds, 4),
-            }
-            for one, _ in zip(lanes, range(LANES_MAX), strict=False)
-        ],
-    }
-
-
-def _first(now: Snapshot, machine: str) -> str | None:
-    """The state of the one object of a machine; None where there is none yet. Where each of several
-    processes has one, the first of those that are there, in the order of TOLD_FIRST.
-    """
-    states = now.occupancy[machine]
-    told = [*TOLD_FIRST.get(machine, ()), *states]
-    return next((state for state in told if states.get(state)), None)
-
-
-def _phase(now: Snapshot) -> str | None:
-    """The rung of the server's ladder; of several processes, the one that their parent is on."""
-    several = now.several
-    return _first(now, "server") if several is None else PHASES.get(several.state, several.state)
-
-
-def _readiness(now: Snapshot) -> str | None:
-    """READY where more work should be sent. Of several processes it takes all of them."""
-    state = _first(now, "readiness")
-    return "INCOMPLETE" if now.several and not now.ready and state == "READY" else state
-
-
-def _processes(now: Snapshot) -> list[dict[str, object]] | None:
-    """Each of several processes in a few words; None where there is one."""
-    if now.several is None:
-        return None
-    return [
-        {
-            "number": one.number,
-            "state": one.state,
-            "silent": one.was_asked and one.now is None,
-            "pid": one.now and one.now.process.pid,
-            "open": one.now and one.now.connections,
-        }
-        for one in now.several.parts
-    ]

@@ -6,21 +6,20 @@ in by then. Threads: any.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final, Protocol
 from urllib.parse import parse_qsl
 
 from server.http1.messages import Field, Request, Response
 from server.ops.assets import Assets
 from server.ops.door import NO_STORE, Door, said
+from server.ops.feed import Watched
+from server.ops.prefix import PREFIX, Handler
 from server.ops.several import Unanswered, unready
 from server.ops.snapshot import Snapshot
 from statemachine import System
-
-PREFIX: Final = "/-/"
 
 SHORT: Final = ("/", "/-")
 """What people ask for who have been told a host and a port. Only a listener that the pages have for
@@ -29,8 +28,6 @@ themselves brings these here: elsewhere they are the site's own."""
 JSON: Final[Field] = ("Content-Type", "application/json")
 
 _NUMBER: Final = re.compile(r"[0-9]{1,6}")
-
-Handler = Callable[[Request], Response]
 
 
 class Shown(Protocol):
@@ -56,6 +53,10 @@ class Shown(Protocol):
     def stacks(self) -> str:
         """Where each thread is."""
         ...
+
+
+class Overview(Shown, Watched, Protocol):
+    """What an operator is shown: one server, or all processes of one. Threads: any."""
 
 
 class Pages:
@@ -163,28 +164,6 @@ class Pages:
         return said(200, self._shown.stacks())
 
 
-def before(pages: Handler, handler: Handler) -> Handler:
-    """`pages` for what is below PREFIX, `handler` for everything else."""
-
-    def routed(request: Request) -> Response:
-        return (pages if request.head.path.startswith(PREFIX) else handler)(request)
-
-    return routed
-
-
-def parting(pages: Handler) -> Handler:
-    """The same for one of several processes: the connection ends after each page. Who asks again
-    comes to a process that accepts, and so to none that has stood still since.
-    """
-
-    def parted(request: Request) -> Response:
-        response = pages(request)
-        response.persists = False
-        return response
-
-    return parted
-
-
 def said_json(value: object) -> Response:
     """A value as JSON, which nobody keeps."""
     return Response(200, (JSON, NO_STORE), json.dumps(value, separators=(",", ":")).encode())
@@ -200,8 +179,8 @@ def spec_of(system: System) -> dict[str, object]:
                 "initial": machine.initial,
                 "final": machine.final,
                 "driven_by": machine.driven_by,
-                "states": {key: dataclasses.asdict(one) for key, one in machine.states.items()},
-                "arrows": [dataclasses.asdict(one) for one in machine.arrows],
+                "states": {key: one._asdict() for key, one in machine.states.items()},
+                "arrows": [one._asdict() for one in machine.arrows],
             }
             for name, machine in system.machines.items()
         },

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import socket
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from server.config import Config
 from server.errors import ConfigError, StartError
-from server.ops.door import Door, is_address, is_loopback
+from server.ops.addresses import is_address, is_loopback
+
+if TYPE_CHECKING:
+    from server.ops.door import Door
 
 _ADDRESS: Final = re.compile(r"(?:\[(?P<six>[^\[\]]+)\]|(?P<host>[^\[\]:]+)):(?P<port>\d{1,5})")
 
@@ -35,6 +38,8 @@ def door_of(config: Config) -> Door:
     """The door that the Config asks for. Raises ConfigError, and StartError for a token file that
     cannot be read.
     """
+    from server.ops.door import Door  # noqa: PLC0415 - before somebody asks there is none
+
     own = own_address(config)
     hosts = [config.host if own is None else own[0], *config.ops_hosts]
     return Door((one for one in hosts if not is_address(one)), _token(config.ops_token_file))

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Final
 
 from server.observing import Observer
-from server.ops.feed import LANES_MAX
+from server.ops.frames import LANES_MAX
 from server.ops.spelling import told
 from server.processes.channel import LINE_BYTES_MAX, Message, argument, encoded, integer, text
 from server.server import Server

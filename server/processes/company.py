@@ -16,7 +16,7 @@ from typing import Final
 
 from server.observing import nothing
 from server.ops.control import NotDone
-from server.ops.feed import Lane, View
+from server.ops.frames import Lane, View
 from server.ops.several import Parent, Unanswered, together
 from server.ops.snapshot import Part, Snapshot
 from server.ops.spelling import numbers, process_of, understood

@@ -113,10 +113,10 @@ def _made(
 
     company = Company(system, ask, lambda: parent.fleet.state)
     hub = make_hub(config)
-    feed = Feed(company, hub, clock)
+    feed = Feed(lambda: company, hub, clock)
     operating = Operating(
         config,
-        company,
+        lambda: company,
         feed,
         Orders(company, station),
         make=partial(Server, events=hub),

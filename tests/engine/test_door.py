@@ -266,7 +266,7 @@ class TestWhatBindRefuses:
         worker = SYSTEM.machines["worker"]
         states = {name: one for name, one in worker.states.items() if name not in without}
         states |= {name: State(name=name, means="None.") for name in more}
-        other = replace(worker, states=states)
+        other = worker._replace(states=states)
         system = replace(SYSTEM, machines={**SYSTEM.machines, "worker": other})
         with pytest.raises(SpecError, match=says):
             Binder(system, engine=engine).bind(fake("worker"))

@@ -300,6 +300,8 @@ def test_newcomers_that_went_do_not_keep_the_next_one_out(engine: Engine) -> Non
     [
         ("no such host", 0, "cannot listen on no such host port 0"),
         ("a" * 100, 0, "cannot listen on aaaa"),
+        ("192.0.2.999", 0, "cannot listen on 192.0.2.999 port 0"),
+        ("::z", 0, "cannot listen on ::z port 0"),
     ],
 )
 def test_a_start_that_fails_says_why(host: str, port: int, says: str) -> None:

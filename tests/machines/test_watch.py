@@ -215,9 +215,7 @@ def test_a_handler_that_outlasts_a_forced_stop_is_said(
 @pytest.mark.arrow("H5")
 def test_capacity_is_noted_once(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
     play = Play(engine, ServerState.SERVING)
-    full = CENSUS.__class__(
-        **{one: getattr(CENSUS, one) for one in CENSUS.__slots__} | {"at_cap": True}
-    )
+    full = CENSUS._replace(at_cap=True)
     with caplog.at_level(logging.INFO, logger="interlock.server"):
         for census in (CENSUS, full, full, CENSUS, CENSUS):
             play.rooms.census = census

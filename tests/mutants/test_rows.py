@@ -54,7 +54,7 @@ def test_one_row_is_changed_in_what_the_kind_says(kind: str) -> None:
         if kind == rows.DELETED:
             assert new is None
         else:
-            differ = {key for key in Arrow.__slots__ if getattr(old, key) != getattr(new, key)}
+            differ = {key for key in Arrow._fields if getattr(old, key) != getattr(new, key)}
             assert differ
             assert differ <= keys[kind]
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from server.config import Config
 from server.errors import ConfigError, StartError
 from server.http1.messages import Fields, RequestHead
-from server.net.access_log import PRESETS, AccessLog, Entry, compile_format, open_access_log
+from server.net.access_log import AccessLog, Entry, open_access_log
+from server.net.log_format import PRESETS, compile_format
 from tests.clock import ManualClock
 
 AGENT = "Mozilla/4.08 [en] (Win98; I ;Nav)"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from server.http1.messages import Fields, Request, RequestHead
-from server.ops.door import Door, is_loopback
+from server.ops.addresses import is_loopback
+from server.ops.door import Door
 
 
 def asked(host: str = "127.0.0.1:7878", method: str = "GET", **fields: str) -> Request:

@@ -16,9 +16,8 @@ from server.ops.feed import (
     STILL_FRAME_SECONDS,
     STILL_SECONDS,
     Feed,
-    Lane,
-    View,
 )
+from server.ops.frames import Lane, View
 from server.server import Server, sound_system
 from statemachine import Binder, System
 from tests.clock import ManualClock
@@ -61,7 +60,7 @@ class Watching:
         self.clock = ManualClock()
         self.house = House(self.clock)
         self.hub = Hub(Config())
-        self.feed = Feed(self.house, self.hub, self.clock)
+        self.feed = Feed(lambda: self.house, self.hub, self.clock)
         bound = Binder(self.house.system).bind(Subscription)
         names = (self.feed.channel,)
         self.viewer = bound(names, policy="latest", after="", gaps_max=1)
@@ -197,6 +196,6 @@ def test_a_frame_has_states_and_arrows_in_the_order_of_the_spec() -> None:
 
 def test_no_application_can_guess_the_channel() -> None:
     clock = ManualClock()
-    names = {Feed(House(clock), Hub(Config()), clock).channel for _ in range(2)}
+    names = {Feed(lambda: House(clock), Hub(Config()), clock).channel for _ in range(2)}
     assert len(names) == 2
     assert min(len(name) for name in names) > 24

@@ -39,7 +39,7 @@ class Tape:
 
     def having(self, rows: Sequence[Row]) -> Tape:
         """Other rows, as many as the writer says, by its own counts what it always said."""
-        ending = self.ending and replace(self.ending, rows=len(rows))
+        ending = self.ending and self.ending._replace(rows=len(rows))
         return replace(self, rows=tuple(rows), ending=ending)
 
     def binary(self) -> bytes:

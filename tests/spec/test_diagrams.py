@@ -282,9 +282,9 @@ def test_words_of_the_spec_cannot_break_a_page_or_a_picture() -> None:
 @NEEDS_GRAPHVIZ
 def test_an_owner_may_have_any_name(tmp_path: Path) -> None:
     worker = SYSTEM.machines["worker"]
-    states = {n: replace(s, owner='the "crew" <2>') for n, s in worker.states.items()}
-    machines = {"worker": replace(worker, states=states)}
-    joints = tuple(replace(one, id=f'the "{one.id}"') for one in SYSTEM.joints)
+    states = {n: s._replace(owner='the "crew" <2>') for n, s in worker.states.items()}
+    machines = {"worker": worker._replace(states=states)}
+    joints = tuple(one._replace(id=f'the "{one.id}"') for one in SYSTEM.joints)
     system = replace(SYSTEM, machines={**SYSTEM.machines, **machines}, joints=joints)
     assert set(write(system, tmp_path)) >= set(WORKER)
     root = ET.parse(tmp_path / WORKER[1]).getroot()
@@ -301,8 +301,8 @@ def changed(system: System, **values: str) -> System:
     worker = system.machines["worker"]
     first, *others = worker.arrows
     machines = dict(system.machines)
-    row: Arrow = replace(first, **values)  # type: ignore[arg-type]  # texts only
-    machines["worker"] = replace(worker, arrows=(row, *others))
+    row: Arrow = first._replace(**values)  # type: ignore[arg-type]  # texts only
+    machines["worker"] = worker._replace(arrows=(row, *others))
     return replace(system, machines=machines)
 
 

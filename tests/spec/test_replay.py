@@ -66,7 +66,7 @@ class TestWhatWasLived:
         one = recorded(seed)
         first = data.draw(st.integers(0, len(one.rows)))
         last = data.draw(st.integers(first, len(one.rows)))
-        header = replace(one.header, whole=False)
+        header = one.header._replace(whole=False)
         Tape(header, one.rows[first:last], Ending(last - first)).judged()
 
     @hypothesis.settings(max_examples=25)
@@ -268,7 +268,7 @@ class TestFiles:
     def test_a_trace_of_another_spec_is_refused(self, tmp_path: Path) -> None:
         file = tmp_path / "t"
         one = tape(*LIFE)
-        file.write_bytes(replace(one, header=replace(one.header, spec="0" * 16)).binary())
+        file.write_bytes(replace(one, header=one.header._replace(spec="0" * 16)).binary())
         with pytest.raises(TraceError, match=f"with the spec {'0' * 16}, and .* {digest(SYSTEM)}"):
             replayed(file)
 
@@ -336,7 +336,7 @@ class TestProperties:
     def test_a_busy_worker_without_a_job_is_found(self) -> None:
         """By the equation itself, in a spec whose joint steps nobody has written down."""
         machines = {
-            name: replace(one, arrows=tuple(replace(arrow, sync=None) for arrow in one.arrows))
+            name: one._replace(arrows=tuple(arrow._replace(sync=None) for arrow in one.arrows))
             for name, one in SYSTEM.machines.items()
         }
         replay = Replay(Ground(replace(SYSTEM, machines=machines, joints=())), whole=True)
@@ -356,7 +356,7 @@ class TestProperties:
         """The spec's own checks would refuse it; a trace of it is not believed either."""
         assert SYSTEM.ledger is not None
         settled = {**SYSTEM.ledger.settled, "shed": ()}
-        ground = Ground(replace(SYSTEM, ledger=replace(SYSTEM.ledger, settled=settled)))
+        ground = Ground(replace(SYSTEM, ledger=SYSTEM.ledger._replace(settled=settled)))
         assert any(ground.gaps)
         assert not any(GROUND.gaps)
 
@@ -365,13 +365,13 @@ class TestTheEnd:
     def test_a_count_that_differs_is_found(self) -> None:
         one = tape(*LIFE)
         assert one.ending is not None
-        more = replace(one, ending=replace(one.ending, taken={**LIFE_COUNTS, "U1": 1}))
+        more = replace(one, ending=one.ending._replace(taken={**LIFE_COUNTS, "U1": 1}))
         assert fault(more) == "row 7: U1 was taken 1 times by its own count, and 0 here"
 
     def test_who_was_left_behind_is_found(self) -> None:
         one = tape((5, "C1"), (5, "C8"), (5, "C12"))
         assert one.ending is not None
-        left = replace(one, ending=replace(one.ending, living={"connection": 0}))
+        left = replace(one, ending=one.ending._replace(living={"connection": 0}))
         assert fault(left) == "row 3: 0 objects of connection lived when it ended, and 1 do here"
 
     def test_a_clock_that_goes_back_is_found(self) -> None:

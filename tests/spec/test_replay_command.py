@@ -29,7 +29,7 @@ def written(folder: Path, one: Tape, name: str = "t") -> str:
 def test_a_legal_trace_is_summed_up(tmp_path: Path, capsys: Captured) -> None:
     one = tape(*SETTLED)
     assert one.ending is not None
-    file = written(tmp_path, replace(one, ending=replace(one.ending, says="that is all")))
+    file = written(tmp_path, replace(one, ending=one.ending._replace(says="that is all")))
     assert main(["replay", file]) == 0
     first, *rest = capsys.readouterr().out.splitlines()
     assert first.startswith(f"{file}: legal: 9 arrows taken by 3 objects, 9 of 204 kinds, in ")

@@ -1,0 +1,34 @@
+"""What is below `/-/` is for the operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from server.http1.messages import Request, Response
+
+PREFIX: Final = "/-/"
+
+Handler = Callable[[Request], Response]
+
+
+def before(pages: Handler, handler: Handler) -> Handler:
+    """`pages` for what is below PREFIX, `handler` for everything else."""
+
+    def routed(request: Request) -> Response:
+        return (pages if request.head.path.startswith(PREFIX) else handler)(request)
+
+    return routed
+
+
+def parting(pages: Handler) -> Handler:
+    """The same for one of several processes: the connection ends after each page. Who asks again
+    comes to a process that accepts, and so to none that has stood still since.
+    """
+
+    def parted(request: Request) -> Response:
+        response = pages(request)
+        response.persists = False
+        return response
+
+    return parted

@@ -22,26 +22,20 @@ from server.clock import Clock
 from server.composing import make_hub, make_pool, poller_or_close, reservoir_of
 from server.config import Config
 from server.errors import InterlockError, StartError
-from server.events import Hub, Subscription
+from server.events import Hub
 from server.ground import Ground
-from server.http1.chunked import ChunkedReader
-from server.http1.head import kept_heads
-from server.http1.reader import RequestReader
 from server.http1.writer import ResponseWriter
 from server.ledger import Account, Ledger, Lifecycle
+from server.making import makers_of
 from server.net.access_log import open_access_log
 from server.net.baton import Baton
-from server.net.connection import Connection
 from server.net.desk import Desk, Handler
-from server.net.exchange import Exchange
-from server.net.intake import Intake
 from server.net.listener import Listener
 from server.net.meter import Meter
-from server.net.pipe import Pipe
 from server.net.reactor import Reactor
 from server.net.resizing import resize
 from server.net.responder import Responder
-from server.net.rooms import Makers, Rooms, Viewers
+from server.net.rooms import Rooms, Viewers
 from server.operating import Operating
 from server.ops.feed import Feed
 from server.recording import Recording, known
@@ -350,11 +344,6 @@ class Server:
             access_log=access_log,
             meter=self._meter if config.observed else None,
         )
-        exchange_type, chunked_type = bind_type(Exchange), bind_type(ChunkedReader)
-        # Shared by all connections, so that what one client sends again and again is read once.
-        whole_head = kept_heads(config)
-        reader_type, connection_type = bind_type(RequestReader), bind_type(Connection)
-        pipe_type, subscription_type = bind_type(Pipe), bind_type(Subscription)
         reservoir = reservoir_of(config, pool.threading)
         desk = Desk(handler, self._recording.log)
         rooms = Rooms(
@@ -364,27 +353,7 @@ class Server:
             listener=listener,
             pool=pool,
             responder=responder,
-            makers=Makers(
-                connection=lambda transport: connection_type(
-                    transport,
-                    reader_type(config, chunked_type, whole_head),
-                    Intake(config.body_memory_bytes_max, reservoir, ground.files),
-                ),
-                pipe=lambda: pipe_type(
-                    pool.threading,
-                    reservoir,
-                    memory_bytes_max=config.relay_memory_bytes_max,
-                    file_bytes_max=config.relay_file_bytes_max,
-                    files=ground.files,
-                ),
-                exchange=partial(exchange_type, desk),
-                subscription=lambda events: subscription_type(
-                    events.channels,
-                    policy=events.policy,
-                    after=events.after,
-                    gaps_max=config.event_gaps_max,
-                ),
-            ),
+            makers=makers_of(bind_type, config, pool.threading, ground.files, reservoir, desk),
             patience=patience(self._system, config),
             lifecycle=self.lifecycle,
             reservoir=reservoir,

@@ -107,7 +107,9 @@ class App:
     def _route(self, head: RequestHead) -> tuple[Handler, Names]:
         """Who answers, and the names in the path. Raises Refused."""
         notes = head.notes
-        known: tuple[Handler, Names] | None = None if notes is None else notes.get(self)
+        known: tuple[Handler, Names] | None = None
+        if notes is not None:
+            known = notes.get(self)  # type: ignore[assignment] # our own
         if known is None:
             names = names_of(head.path, self._dotfiles)
             known = self._handler_of(names), names

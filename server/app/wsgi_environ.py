@@ -103,7 +103,7 @@ class Environs:
         if notes is None:
             environ = _environ_of(head, self._with_fields(head.fields), local)
         else:
-            known: _Known | None = notes.get(self)
+            known: _Known | None = notes.get(self)  # type: ignore[assignment] # our own
             if known is None:
                 made = _environ_of(head, self._with_fields(head.fields), local)
                 known = notes[self] = local, made
@@ -123,7 +123,7 @@ class Environs:
         notes = fields.notes
         if notes is None:
             return _environ_with(fields, self._base)
-        known: WSGIEnvironment | None = notes.get(self)
+        known: WSGIEnvironment | None = notes.get(self)  # type: ignore[assignment]
         if known is None:
             known = notes[self] = _environ_with(fields, self._base)
         return known

@@ -49,6 +49,9 @@ def head_of(status: object, headers: object) -> Head:
 
 @lru_cache(maxsize=512)  # what an application answers again and again
 def kept_head(status: object, headers: tuple[object, ...]) -> Head:
+    """What `head_of` says of a list with these fields, kept. Raises ApplicationError, and TypeError
+    for what has no hash.
+    """
     return status_of(status), *fields_of(list(headers))
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any, Final
+from typing import Final
 
 from server.config import Config
 from server.errors import ProtocolError
@@ -34,7 +34,7 @@ ten where each has a hundred fields.
 """
 
 
-Notes = dict[object, Any]
+Notes = dict[object, object]
 
 
 class NoHead(Exception):

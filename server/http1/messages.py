@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Final, Literal
+from typing import BinaryIO, Final, Literal
 
 Field = tuple[str, str]
 """A field name as it was received or is to be sent, and its value."""
@@ -25,7 +25,7 @@ class Fields:
     __slots__ = ("_first", "lines", "notes")
 
     def __init__(
-        self, lines: tuple[Field, ...] = (), notes: dict[object, Any] | None = None
+        self, lines: tuple[Field, ...] = (), notes: dict[object, object] | None = None
     ) -> None:
         self.lines = lines
         self.notes = notes
@@ -107,7 +107,7 @@ class RequestHead:
     chunked: bool = False
     persists: bool = True
     expects_continue: bool = False
-    notes: dict[object, Any] | None = field(default=None, compare=False, repr=False)
+    notes: dict[object, object] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(slots=True)

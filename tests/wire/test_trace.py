@@ -54,6 +54,12 @@ def dumps(lines: Iterator[str] | list[str]) -> Iterator[tuple[str, Path]]:
             yield found["why"], Path(found["file"])
 
 
+def told(one: Process) -> str:
+    """The next line of its log that is the flight recorder's."""
+    assert one.popen.stderr is not None
+    return next(line for line in one.popen.stderr if "flight recorder" in line)
+
+
 class TestTrace:
     def test_a_server_s_life_is_in_its_trace(
         self, processes: list[Process], tmp_path: Path
@@ -174,8 +180,7 @@ class TestFlightRecorder:
         client = Client(one.address())
         asked(client, 4)
         one.popen.send_signal(signal.SIGUSR1)
-        assert one.popen.stderr is not None
-        ((why, file),) = dumps([one.popen.stderr.readline()])
+        ((why, file),) = dumps([told(one)])
         trace, replay = replayed(file)
         assert why == "asked for"
         assert trace.header.about["why"] == "asked for"
@@ -202,8 +207,7 @@ class TestFlightRecorder:
         processes.append(one)
         client = Client(one.address())
         one.popen.send_signal(signal.SIGUSR1)
-        assert one.popen.stderr is not None
-        line = one.popen.stderr.readline()
+        line = told(one)
         assert "flight recorder: asked for: cannot be written: " in line
         assert "No such file or directory" in line
         asked(client, 1)
@@ -277,7 +281,7 @@ class TestWhatIsDumpedFor:
         def fail(*_: object) -> NoReturn:
             raise RuntimeError("a mistake")
 
-        monkeypatch.setattr(Desk, "serve", fail)
+        monkeypatch.setattr(Desk, "send_message", fail)
         served = serve(handler, threads=1)
         assert served.send(GET % b"/a").ended()
         served.until_taken("J6")

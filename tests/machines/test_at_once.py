@@ -216,6 +216,7 @@ def test_a_worker_that_fails_beside_a_job_dies_and_the_loop_goes_on(
         quick.baton.lead()
     assert raised.value is error
     assert (quick.baton.error, quick.state) == (None, LENT)
+    quick.pool.crew.places = 1  # nobody is wanted in its place
     quick.pool.bury(quick.holder, error)
     assert (quick.holder.state, quick.state) == (WorkerState.DEAD, KEPT)
 

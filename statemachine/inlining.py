@@ -96,14 +96,14 @@ def _definition(code: CodeType) -> ast.FunctionDef | None:
         except SyntaxError:
             continue
         if len(tree.body) == 1 and isinstance(tree.body[0], ast.FunctionDef):
-            made = _code_of(text, code.co_filename)
+            made = _code_of(tree, code.co_filename)
             return tree.body[0] if made is not None and _are_same(made, code) else None
         return None
     return None
 
 
-def _code_of(text: str, file: str) -> CodeType | None:
-    module = compile(text, file, "exec", dont_inherit=True)
+def _code_of(tree: ast.Module, file: str) -> CodeType | None:
+    module = compile(tree, file, "exec", dont_inherit=True)
     found = [one for one in module.co_consts if isinstance(one, CodeType)]
     return found[0] if len(found) == 1 else None
 

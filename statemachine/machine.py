@@ -35,7 +35,7 @@ from transitions.core import State as StockState
 from statemachine.errors import GuardRefused, IllegalEvent, SealError
 from statemachine.model import Arrow, MachineSpec, Model, System
 from statemachine.noting import Log
-from statemachine.sealing import Plan, Row, compiled
+from statemachine.sealing import Known, Plan, Row, compiled
 from statemachine.words import fitting, require_words
 
 Engine = Literal["sealed", "stock"]
@@ -282,9 +282,11 @@ def compile_events(
     """
     for fault in _unsupported(machine, model, loud=loud):
         raise SealError(f"{_label(machine)}: {fault}: not supported")
-    rows = arrows or {}
+    rows, known = arrows or {}, Known()
     return {
-        name: compiled(_plan(machine, event, loud=loud, hook=hook, log=log, arrows=rows), model)
+        name: compiled(
+            _plan(machine, event, loud=loud, hook=hook, log=log, arrows=rows), model, known
+        )
         for name, event in machine.events.items()
     }
 

@@ -76,12 +76,17 @@ class Plan:
     log: Log | None = None
 
 
-def compiled(plan: Plan, model: type) -> Callable[..., object]:
-    """The event as a function of one instance of `model`.
+Known = dict[str, Inlined | None]
+"""What is inlined of a model's methods, by their names."""
+
+
+def compiled(plan: Plan, model: type, known: Known) -> Callable[..., object]:
+    """The event as a function of one instance of `model`. `known` is for all events of it: a guard
+    may stand in several.
 
     Raises SealError for a name that cannot be written down, or that the model does not answer to.
     """
-    writer = _Writer(plan, model)
+    writer = _Writer(plan, model, known)
     text = writer.function()
     file = f"<sealed {'traced ' if plan.hook else ''}{plan.machine}.{plan.event}>"
     exec(compile(text, file, "exec"), writer.names)  # noqa: S102 - our own text, its names checked
@@ -104,12 +109,13 @@ def plain_name(name: str) -> bool:
 class _Writer:
     """Writes one function. `names` is what its text may refer to."""
 
-    def __init__(self, plan: Plan, model: type) -> None:
+    def __init__(self, plan: Plan, model: type, known: Known) -> None:
         for what, name in (("event", plan.event), ("attribute", plan.attribute)):
             if not plain_name(name):
                 raise SealError(f"{plan.machine}: {what} {name!r} is no plain name: not supported")
         self.plan = plan
         self.model = model
+        self.known = known
         self.names: dict[str, object] = {
             "GuardRefused": GuardRefused,
             "HOOK": plan.hook,
@@ -196,7 +202,9 @@ class _Writer:
         """The callback's own lines, where they can be here in its place."""
         if not self.plan.loud or not isinstance(callback, str):
             return None
-        found = inlined(getattr(self.model, callback))
+        if callback not in self.known:
+            self.known[callback] = inlined(getattr(self.model, callback))
+        found = self.known[callback]
         if found is not None:
             self.names.update(found.names)
         return found

@@ -156,7 +156,7 @@ class Call:
                 and self._status not in WITHOUT_CONTENT
             ):
                 self._phase = SENT
-                if self._errors.begun:
+                if self._errors.begun.text:
                     self._errors.flush()
                 return Response(self._status, self._fields, iterable[0])
             content = self._made(iterable)
@@ -188,7 +188,7 @@ class Call:
                     close()
             except BaseException:  # SystemExit and the like end the exchange, never the worker
                 LOG.exception("the application's iterable could not be closed: %s", self)
-        if self._errors.begun:
+        if self._errors.begun.text:
             self._errors.flush()
 
     # --- content ----------------------------------------------------------------------------

@@ -25,27 +25,31 @@ ERROR_LINE_CHARACTERS_MAX: Final = 8192
 """What an application writes to `wsgi.errors` without ending its line is logged in such pieces."""
 
 
+class _Begun(threading.local):
+    """The line that a thread has begun. It goes with the thread."""
+
+    text = ""
+
+
 class ErrorStream:
     """`wsgi.errors`: each line becomes one entry of the log `interlock.app`.
 
-    Threads: any. What one thread writes is never mixed with another's, even within a line: `begun`
-    has the line that each has begun, by its ident.
+    Threads: any. What one thread writes is never mixed with another's, even within a line:
+    `begun.text` is the line that the calling one has begun.
     """
 
     def __init__(self) -> None:
-        self.begun: dict[int, str] = {}
+        self.begun = _Begun()
 
     def write(self, text: str) -> int:
         """Log the lines that `text` ends; the rest waits for its end, or for `flush`."""
-        me = threading.get_ident()
-        *lines, rest = (self.begun.pop(me, "") + text).split("\n")
+        *lines, rest = (self.begun.text + text).split("\n")
         for line in lines:
             LOG.error("%s", line)
         while len(rest) > ERROR_LINE_CHARACTERS_MAX:
             LOG.error("%s", rest[:ERROR_LINE_CHARACTERS_MAX])
             rest = rest[ERROR_LINE_CHARACTERS_MAX:]
-        if rest:
-            self.begun[me] = rest
+        self.begun.text = rest
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -55,8 +59,9 @@ class ErrorStream:
 
     def flush(self) -> None:
         """Log what this thread has begun."""
-        text = self.begun.pop(threading.get_ident(), "")
+        text = self.begun.text
         if text:
+            self.begun.text = ""
             LOG.error("%s", text)
 
 

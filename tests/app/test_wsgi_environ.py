@@ -253,6 +253,17 @@ def test_a_line_begun_is_logged_when_the_response_is_over(caplog: pytest.LogCapt
     assert caplog.messages == ["no end"]
 
 
+def test_a_line_begun_goes_with_its_thread(caplog: pytest.LogCaptureFixture) -> None:
+    errors = ErrorStream()
+    # The system soon gives an ident anew whose thread has ended.
+    for _ in range(20):
+        for text in ("begun, ", "ended\n"):
+            thread = threading.Thread(target=errors.write, args=(text,))
+            thread.start()
+            thread.join()
+    assert caplog.messages == ["ended"] * 20
+
+
 def test_lines_of_two_threads_are_not_mixed(caplog: pytest.LogCaptureFixture) -> None:
     errors = ErrorStream()
     turn = threading.Barrier(2, timeout=30)

@@ -17,7 +17,7 @@ from server import __version__
 from server.clock import Clock
 from server.config import Config
 from server.events import Hub
-from server.ledger import Account, Ledger, Lifecycle
+from server.ledger import STATE_OF, Account, Ledger, Lifecycle, by_state
 from server.listing import lane_of, listed
 from server.net.connection import Connection
 from server.net.meter import BOUNDS, Histogram, Meter
@@ -41,9 +41,7 @@ SINGLE: Final = ("server", "readiness", "listener", "pool")
 
 STANDING: Final = ("STARTING", "IDLE", "BUSY")
 
-# By `_name_`: `name` takes steps of the interpreter, and there may be ten thousand connections.
-STATE_OF: Callable[[Connection], str] = attrgetter("state._name_")
-READING_OF: Callable[[Connection], str] = attrgetter("reader.state._name_")
+READER_OF: Callable[[Connection], Model] = attrgetter("reader")
 PARKED: Final = ConnectionState.PARKED._name_
 
 LIMITS: Final = ("deadline_passed", "became_late", "quarantined", "drain_seconds_passed")
@@ -174,7 +172,7 @@ class Observer:
         states = list(map(STATE_OF, connections))
         for machine, numbers in (
             ("connection", Counter(states)),
-            ("request", Counter(map(READING_OF, connections))),
+            ("request", by_state(map(READER_OF, connections))),
         ):
             occupancy[machine].update((state, numbers[state]) for state in occupancy[machine])
         busy = compress(connections, map(is_not, states, repeat(PARKED)))

@@ -26,7 +26,19 @@ from server.net.reading import Reading
 from server.net.rooms import Rooms
 from server.net.sending import Sending
 from server.net.sleepers import ROUSE_SECONDS
-from server.net.steps import Step, Steps
+from server.net.steps import (
+    CLOSED,
+    EXCHANGING,
+    FLUSHING,
+    LINGERING,
+    PARKED,
+    QUEUED,
+    REFUSING,
+    RELAYING,
+    STREAMING,
+    Step,
+    Steps,
+)
 from server.net.timers import Timed
 from statemachine._generated import ConnectionState, JobState, ListenerState, RequestState
 
@@ -34,16 +46,6 @@ LOG = logging.getLogger("interlock.reactor")
 
 ACCEPT_BATCH = 64
 """Newcomers taken in before those who are here already have their turn."""
-
-PARKED = ConnectionState.PARKED
-QUEUED = ConnectionState.QUEUED
-EXCHANGING = ConnectionState.EXCHANGING
-RELAYING = ConnectionState.RELAYING
-FLUSHING = ConnectionState.FLUSHING
-REFUSING = ConnectionState.REFUSING
-STREAMING = ConnectionState.STREAMING
-LINGERING = ConnectionState.LINGERING
-CLOSED = ConnectionState.CLOSED
 
 
 class Reactor:

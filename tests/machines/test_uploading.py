@@ -98,8 +98,12 @@ def test_content_is_whole_however_it_comes_and_what_is_behind_it_too(
     upload.end()
 
 
-def test_content_that_came_with_its_head_is_whole_too(engine: Engine) -> None:
-    upload = Upload(engine, receive_bytes_max=1 << 20)
+@pytest.mark.parametrize(
+    ("limit", "size"), [("receive_bytes_max", 1 << 20), ("buffer_memory_bytes_max", 0)]
+)
+def test_content_is_whole_that_does_not_gather(engine: Engine, limit: str, size: int) -> None:
+    """It came with its head; or there is no memory for it to gather in."""
+    upload = Upload(engine, **{limit: size})
     try:
         peer = upload.peer()
         upload.ask(peer)
@@ -173,19 +177,6 @@ def test_content_without_room_is_refused_when_that_is_known(
         assert upload.trail(peer)[:2] == ["C2", "C35"]
         assert (upload.contents, upload.held()) == ([], (0, 0))
         upload.house.end()
-    finally:
-        upload.house.put_away()
-
-
-def test_without_memory_content_comes_by_pieces(engine: Engine) -> None:
-    upload = Upload(engine, buffer_memory_bytes_max=0)
-    try:
-        peer = upload.peer()
-        upload.ask(peer)
-        peer.deliver()
-        upload.house.settle()
-        assert (peer.statuses(), upload.contents, upload.spaces) == ([200], [CONTENT], [])
-        upload.end()
     finally:
         upload.house.put_away()
 

@@ -26,7 +26,7 @@ from server.app.errors import error_response
 from server.app.event_streams import CONTENT_TYPE, EventSource, EventStream, event_response
 from server.app.wsgi_environ import Environs, ErrorStream, environ_base
 from server.app.wsgi_files import FileWrapper
-from server.app.wsgi_head import ApplicationError, ExcInfo, error_of, head_of, kept_head
+from server.app.wsgi_head import ApplicationError, ExcInfo, error_of, head_of
 from server.events import Hub
 from server.http1.messages import Content, Events, Field, Parts, Request, Response, Stream
 from server.http1.writer import WITHOUT_CONTENT
@@ -115,11 +115,7 @@ class Call:
                 exc_info = None  # its frames hold ours: PEP 3333 warns of the circle
         elif self._phase is not AWAITED:
             raise ApplicationError("start_response was called again, without exc_info")
-        try:  # as `head_of` does, written out
-            head = kept_head(status, tuple(headers)) if type(headers) is list else None
-        except TypeError:
-            head = None
-        self._status, self._fields, self._size = head or head_of(status, headers)
+        self._status, self._fields, self._size = head_of(status, headers)
         self._phase = STARTED
         self._written.clear()
         return self.write

@@ -41,17 +41,14 @@ def head_of(status: object, headers: object) -> Head:
     """The head of a response, as `status_of` and `fields_of` say. Raises ApplicationError."""
     if type(headers) is list:
         try:
-            return kept_head(status, tuple(headers))
+            return _kept_head(status, tuple(headers))
         except TypeError:  # something in it has no hash: what it should be will be said below
             pass
     return status_of(status), *fields_of(headers)
 
 
 @lru_cache(maxsize=512)  # what an application answers again and again
-def kept_head(status: object, headers: tuple[object, ...]) -> Head:
-    """What `head_of` says of a list with these fields, kept. Raises ApplicationError, and TypeError
-    for what has no hash.
-    """
+def _kept_head(status: object, headers: tuple[object, ...]) -> Head:
     return status_of(status), *fields_of(list(headers))
 
 

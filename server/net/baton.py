@@ -74,11 +74,11 @@ class Turns(Protocol):
 
 
 class Baton(BatonMachine):
-    """The reactor's role. `holder` is the worker that has it, None while no worker does.
+    """The reactor's role. `holder` is the worker that has it, None while no worker does; `runner`
+    is the same where it takes `quick_jobs` in a tick: then it runs what it reads.
 
-    `runner` is the same
-    where it takes `quick_jobs` in a tick: then it runs what it reads. `after_turn` is called after
-    each turn, by whoever ran it. `error` is what a turn of the holder's has failed with.
+    `after_turn` is called after each turn, by whoever ran it. `error` is what a turn of the
+    holder's has failed with.
     """
 
     __slots__ = (

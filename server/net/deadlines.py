@@ -45,8 +45,8 @@ class Deadlines:
         self._queue_seconds = patience.connection[ConnectionState.QUEUED]
         # Until when what is queued in this turn may wait, and the tick by which it is looked at in
         # any case.
-        self.queue_until = 0.0
-        self.glance_tick = 0
+        self._queue_until = 0.0
+        self._glance_tick = 0
         self.tick()
 
     def shorten(self, state: RequestState, seconds: float) -> None:
@@ -58,8 +58,8 @@ class Deadlines:
     def tick(self) -> None:
         """A new turn begins."""
         self.now = now = self._clock.monotonic()
-        self.queue_until = now + self._queue_seconds
-        self.glance_tick = floor((now + self.glance_seconds) / TICK_SECONDS) + 1  # `tick_of`
+        self._queue_until = now + self._queue_seconds
+        self._glance_tick = floor((now + self.glance_seconds) / TICK_SECONDS) + 1  # `tick_of`
 
     def begin(self, connection: Connection, state: ConnectionState | RequestState) -> None:
         """The connection has come to `state`, or its request has: its patience begins."""
@@ -105,9 +105,9 @@ class Deadlines:
 
     def begin_queueing(self, connection: Connection) -> None:
         """The same for QUEUED, which a worker may end, and begin a nearer deadline, unseen."""
-        connection.deadline = self.queue_until
+        connection.deadline = self._queue_until
         # Nearly every one is looked at soon enough already.
-        if not NOT_WATCHED < connection.tick <= self.glance_tick:
+        if not NOT_WATCHED < connection.tick <= self._glance_tick:
             self.glance(connection)
 
     def watch(self, one: Timed, until: float | None = None) -> None:

@@ -96,15 +96,13 @@ class _Buckets:
 
 
 class Meter:
-    """Counts answers. `notes` are those that are not counted yet: who notes very many appends to
-    them as `note` does.
-    """
+    """Counts answers."""
 
-    __slots__ = ("_answers", "_latency", "_lock", "_queueing", "_working", "notes")
+    __slots__ = ("_answers", "_latency", "_lock", "_notes", "_queueing", "_working")
 
     def __init__(self, threading: Threading) -> None:
         self._lock = threading.Lock()
-        self.notes: deque[Note] = deque()
+        self._notes: deque[Note] = deque()
         self._answers: dict[tuple[str, int], int] = {}
         self._latency, self._queueing, self._working = _Buckets(), _Buckets(), _Buckets()
 
@@ -112,13 +110,9 @@ class Meter:
         """An answer has ended, well or not. Durations are in seconds; `queued` is NEVER where no
         worker took the request, `worked` where no handler has answered it.
         """
-        self.notes.append((method, status, latency, queued, worked))
-        if len(self.notes) >= FOLD_NOTES:
-            self.fold()
-
-    def fold(self) -> None:
-        """Sort the notes into the histograms, if nobody else is at it."""
-        if self._lock.acquire(blocking=False):
+        notes = self._notes
+        notes.append((method, status, latency, queued, worked))
+        if len(notes) >= FOLD_NOTES and self._lock.acquire(blocking=False):
             try:
                 self._fold_locked()
             finally:
@@ -136,8 +130,8 @@ class Meter:
             )
 
     def _fold_locked(self) -> None:
-        take = self.notes.popleft
-        taken = [take() for _ in range(len(self.notes))]
+        take = self._notes.popleft
+        taken = [take() for _ in range(len(self._notes))]
         if not taken:
             return
         methods, statuses, latencies, queued, worked = zip(*taken, strict=True)

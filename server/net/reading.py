@@ -17,7 +17,7 @@ from server.net.meter import NEVER
 from server.net.poller import READ, WRITE
 from server.net.rooms import Rooms
 from server.net.sending import Sending
-from server.net.timers import NOT_WATCHED
+from server.net.worker import Worker
 from statemachine._generated import (
     JobState,
     RequestState,
@@ -103,9 +103,8 @@ class Reading:
         self, connection: Connection, whole: tuple[RequestHead, bytes], *, at_once: bool
     ) -> bool:
         """Take a request that has come at once."""
-        deadlines = self._deadlines
-        # As in `begin_request`.
-        connection.began = deadlines.now
+        # As in `begin_request`, written out, for this is done for each request.
+        connection.began = self._deadlines.now
         connection.taken_at = connection.answered_at = NEVER
         connection.answer = connection.job = None
         connection.head, content = whole
@@ -117,19 +116,7 @@ class Reading:
             except ProtocolError as error:
                 self._refuse(connection, error)
                 return True
-        runner = self._pool.baton.runner
-        if runner is None or not at_once:
-            self._submit(connection)
-            return True
-        connection.deadline = deadlines.queue_until
-        if not NOT_WATCHED < connection.tick <= deadlines.glance_tick:
-            deadlines.glance(connection)  # as in `begin_queueing`
-        connection.job = job = self._make_exchange(connection)
-        connection.request_received()
-        keeps = runner.run_at_once(job)
-        if job.state is REFUSED:
-            self._shed(connection)
-        return keeps
+        return self._submit(connection, self._pool.baton.runner if at_once else None)
 
     def _is_handed_back(self, connection: Connection) -> bool:
         """Whether a worker has parked it, and is about to hand back what came behind its request.
@@ -225,13 +212,22 @@ class Reading:
             connection.outgoing.append(self._responder.interim(connection))
             connection.send(self._send_turn_bytes_max)
 
-    def _submit(self, connection: Connection) -> None:
+    def _submit(self, connection: Connection, runner: Worker | None = None) -> bool:
+        """Make a job of the request, for the `runner` at once, or for the queue. False: the runner
+        has lost the baton over it.
+        """
         self._deadlines.begin_queueing(connection)
         connection.job = job = self._make_exchange(connection)
         connection.request_received()
         # From here on a worker may own the connection, unless the pool refuses the job.
-        if not self._pool.offer(job, lazily=True):
+        if runner is None:
+            self._pool.offer(job, lazily=True)
+            keeps = True
+        else:
+            keeps = runner.run_at_once(job)
+        if job.state is REFUSED:
             self._shed(connection)
+        return keeps
 
     def _refuse(self, connection: Connection, error: ProtocolError) -> None:
         connection.request_refused()

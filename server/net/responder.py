@@ -15,7 +15,7 @@ from server.http1.writer import ResponseWriter
 from server.net.access_log import AccessLog
 from server.net.connection import Connection, close_file
 from server.net.log_entry import CUT, Entry
-from server.net.meter import FOLD_NOTES, NEVER, OTHER, Meter
+from server.net.meter import NEVER, OTHER, Meter
 from statemachine._generated import ResponseState, ServerMachine, ServerState
 
 LOG = logging.getLogger("interlock.responder")
@@ -155,9 +155,7 @@ class Responder:
         worked = NEVER if answered_at is NEVER else answered_at - taken_at
         if meter is not None:
             method = OTHER if head is None else head.method
-            meter.notes.append((method, answer.status, seconds, queued, worked))
-            if len(meter.notes) >= FOLD_NOTES:
-                meter.fold()
+            meter.note(method, answer.status, seconds, queued, worked)
         if log is None:
             return
         log.record(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("interlock.pool")
 
-IDLE, BUSY, QUARANTINED = WorkerState.IDLE, WorkerState.BUSY, WorkerState.QUARANTINED
+IDLE, QUARANTINED = WorkerState.IDLE, WorkerState.QUARANTINED
 SERVING = PoolState.SERVING
 
 
@@ -208,15 +208,11 @@ class Worker(WorkerMachine):
         """Run it; what it raised is returned."""
         try:
             job.run()
-        except BaseException as raised:  # noqa: BLE001 - it ends the job, and not the worker
-            return self._told(raised)
+        except BaseException as raised:
+            LOG.error("%s: a job raised", self.name, exc_info=raised)
+            self.pool.crew.alarm(f"{self.name}: a job raised")
+            return raised
         return None
-
-    def _told(self, raised: BaseException) -> BaseException:
-        """What a job raised is logged."""
-        LOG.error("%s: a job raised", self.name, exc_info=raised)
-        self.pool.crew.alarm(f"{self.name}: a job raised")
-        return raised
 
     def run_at_once(self, job: Job) -> bool:
         """Offer a job, and run it here and now: on the worker's own thread, which leads. False: it
@@ -227,7 +223,7 @@ class Worker(WorkerMachine):
         job.pool = pool
         try:
             with pool.lock:
-                try:
+                try:  # as in `Pool.offer`
                     job.accepted()
                 except GuardRefused:
                     job.refused()
@@ -235,21 +231,8 @@ class Worker(WorkerMachine):
                 pool.queue.append(job)
                 if pool.baton.runner is not self or len(pool.queue) > 1:
                     return True
-                pool.sleepers.note_taken(self)
-                self.took_job()
-                job.taken()
-            try:  # as in `_run` and `_settle`: written out, for this is done for each request
-                job.run()
-            except BaseException as raised:  # noqa: BLE001 - it ends the job, and not the worker
-                self._settle(job, self._told(raised), takes=False)
-            else:
-                with pool.lock:
-                    usual = self.state is BUSY
-                    if usual:
-                        job.returned()
-                        self.finished()
-                if not usual:
-                    self._settle(job, None, takes=False)
+                self._take_locked()
+            self._settle(job, self._run(job), takes=False)
         except BaseException as error:
             if self.state is IDLE:
                 raise

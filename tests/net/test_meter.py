@@ -45,25 +45,25 @@ def test_no_answer_is_lost_between_threads(meter: Meter) -> None:
 def test_what_nobody_reads_is_folded_all_the_same(meter: Meter) -> None:
     for _ in range(10 * FOLD_NOTES):
         meter.note("GET", 200, 0.0, 0.0, 0.0)
-    assert len(meter.notes) < FOLD_NOTES
+    assert len(meter._notes) < FOLD_NOTES
     assert meter.read().answers == {("GET", 200): 10 * FOLD_NOTES}
 
 
 def test_who_notes_the_last_of_them_folds_them_all(meter: Meter) -> None:
     for _ in range(FOLD_NOTES - 1):
         meter.note("GET", 200, 0.0, 0.0, 0.0)
-    assert len(meter.notes) == FOLD_NOTES - 1
+    assert len(meter._notes) == FOLD_NOTES - 1
     meter.note("GET", 200, 0.0, 0.0, 0.0)
-    assert not meter.notes
+    assert not meter._notes
 
 
 def test_nobody_waits_for_who_folds(meter: Meter) -> None:
     with meter._lock:
         for _ in range(FOLD_NOTES + 1):
             meter.note("GET", 200, 0.0, 0.0, 0.0)
-        assert len(meter.notes) == FOLD_NOTES + 1
+        assert len(meter._notes) == FOLD_NOTES + 1
     meter.note("GET", 200, 0.0, 0.0, 0.0)
-    assert not meter.notes
+    assert not meter._notes
 
 
 def test_who_reads_holds_the_lock(meter: Meter, monkeypatch: pytest.MonkeyPatch) -> None:

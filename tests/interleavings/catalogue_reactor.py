@@ -170,10 +170,8 @@ BUGS = (
         ),
         Patch(
             READING,
-            "        if not self._pool.offer(job, lazily=True):\n"
-            "            self._shed(connection)\n",
-            "        accepted = self._pool.offer(job)\n        connection.request_received()\n"
-            "        if not accepted:\n            self._shed(connection)\n",
+            "            self._pool.offer(job, lazily=True)\n",
+            "            self._pool.offer(job)\n            connection.request_received()\n",
         ),
     ),
     Bug(

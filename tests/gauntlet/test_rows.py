@@ -70,7 +70,8 @@ def test_a_process_is_seen_and_is_gone() -> None:
         client = crowd.ask(get("/slow?seconds=0"))
         assert crowd.run(10, until=lambda: client.over)
         assert client.status == 200
-        assert "GET /slow" in process.errors()
+        # It prints the line of a request behind its response.
+        assert wait_for(lambda: "GET /slow" in process.errors(), 10)
         assert process.processor_seconds() >= before
         crowd.close()
         process.signal(signal.SIGTERM)

@@ -113,9 +113,10 @@ class Bench:
     def turns(self, count: int) -> None:
         """So many turns: everybody asks once in each, and is answered."""
         worker, turn, ready = self._worker, self._house.reactor.turn, self._ready
-        queue = self._house.pool.queue
+        queue, after_turn = self._house.pool.queue, self._house.baton.after_turn
         for _ in range(count):
             turn(ready)
+            after_turn()
             if not queue:
                 continue
             job = worker._wait_for_job()

@@ -363,9 +363,14 @@ class Server:
         )
         reactor = Reactor(rooms, emptied=lambda: self._mailbox.put(Note.EMPTY))
         desk.furnish(rooms, reactor)
-        mark, now = self._recording.mark, clock.monotonic
+        mark, fold, now = self._recording.mark, self._meter.fold, clock.monotonic
+
+        def after_turn() -> None:
+            mark()
+            fold()
+
         pool.baton = baton = bind_type(Baton)(
-            pool, reactor, now=now, after_turn=mark, quick_jobs=ground.quick_jobs
+            pool, reactor, now=now, after_turn=after_turn, quick_jobs=ground.quick_jobs
         )
         house = House(listener, pool, reactor, access_log, ground.threading, reservoir)
         house.baton = baton

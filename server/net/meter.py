@@ -1,9 +1,10 @@
 """The meter: what was answered, and how long that took. It counts, and tells nobody.
 
 To note an answer is one append to a queue, and so one step of the interpreter: no count is lost,
-and nobody waits for a lock. Every FOLD_NOTES answers whoever has noted one sorts them into the
-histograms, if nobody else is at it: that is cheaper for many at once than for each. Whoever reads
-does so first, so that a reading has every answer which was noted before it.
+and nobody waits for a lock. What is noted are moments, as they were at hand. Once there are
+FOLD_NOTES of them, whoever has run a turn of the reactor sorts them into the histograms: that is
+cheaper for many at once than for each. Whoever reads does so first, so that a reading has every
+answer which was noted before it.
 
 Threads: any, for everything.
 """
@@ -13,8 +14,10 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import repeat
+from operator import sub
 from typing import Final
 
 from server.net.threads import Threading
@@ -26,7 +29,7 @@ BOUNDS: Final = (
 """Upper bounds of the histograms' buckets, in seconds; behind the last is a bucket without one."""
 
 NEVER: Final = -math.inf
-"""The duration of what did not happen. One that did may come out a hair below zero."""
+"""The moment of what has not happened."""
 
 METHODS: Final = frozenset(
     ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
@@ -37,7 +40,11 @@ remembered."""
 
 FOLD_NOTES: Final = 256
 
-Note = tuple[str, int, float, float, float]
+Note = tuple[str, int, float, float, float, float, float]
+"""An answer that has ended, well or not: the request's method, the answer's status, and moments of
+the monotonic clock: the request's first bytes were read, it was complete, a worker had it, its
+handler had answered, the answer has ended. The third and the fourth are NEVER where that did not
+happen, and then the second may be anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +87,12 @@ class _Buckets:
         self.counts = [0] * (len(BOUNDS) + 1)
         self.seconds = 0.0
 
-    def add(self, durations: Iterable[float]) -> None:
-        row = sorted(durations)
-        row = row[bisect_right(row, NEVER) :]
+    def add(self, row: list[float]) -> None:
+        row.sort()
         self.seconds += sum(row)
+        if not row or row[-1] <= BOUNDS[0]:
+            self.counts[0] += len(row)
+            return
         below = 0
         for bucket, bound in enumerate(BOUNDS):
             there = bisect_right(row, bound, below)
@@ -96,23 +105,20 @@ class _Buckets:
 
 
 class Meter:
-    """Counts answers."""
+    """Counts answers. `note` takes a Note: a queue's own append, for this is done for each."""
 
-    __slots__ = ("_answers", "_latency", "_lock", "_notes", "_queueing", "_working")
+    __slots__ = ("_answers", "_latency", "_lock", "_notes", "_queueing", "_working", "note")
 
     def __init__(self, threading: Threading) -> None:
         self._lock = threading.Lock()
         self._notes: deque[Note] = deque()
+        self.note: Callable[[Note], None] = self._notes.append
         self._answers: dict[tuple[str, int], int] = {}
         self._latency, self._queueing, self._working = _Buckets(), _Buckets(), _Buckets()
 
-    def note(self, method: str, status: int, latency: float, queued: float, worked: float) -> None:
-        """An answer has ended, well or not. Durations are in seconds; `queued` is NEVER where no
-        worker took the request, `worked` where no handler has answered it.
-        """
-        notes = self._notes
-        notes.append((method, status, latency, queued, worked))
-        if len(notes) >= FOLD_NOTES and self._lock.acquire(blocking=False):
+    def fold(self) -> None:
+        """Fold what was noted, if that is much, and nobody else is at it."""
+        if len(self._notes) >= FOLD_NOTES and self._lock.acquire(blocking=False):
             try:
                 self._fold_locked()
             finally:
@@ -130,14 +136,19 @@ class Meter:
             )
 
     def _fold_locked(self) -> None:
-        take = self._notes.popleft
-        taken = [take() for _ in range(len(self._notes))]
+        # One step of the interpreter each: what others note meanwhile stays for the next time.
+        taken = list(map(deque.popleft, repeat(self._notes, len(self._notes))))
         if not taken:
             return
-        methods, statuses, latencies, queued, worked = zip(*taken, strict=True)
+        methods, statuses, began, queued, had, answered, ended = zip(*taken, strict=True)
         for (method, status), count in Counter(zip(methods, statuses, strict=True)).items():
             key = method if method in METHODS else OTHER, status
             self._answers[key] = self._answers.get(key, 0) + count
-        self._latency.add(latencies)
-        self._queueing.add(queued)
-        self._working.add(worked)
+        self._latency.add(list(map(sub, ended, began)))
+        # Two moments that never were are no number apart.
+        self._queueing.add(
+            [at - since for since, at in zip(queued, had, strict=True) if at != NEVER]
+        )
+        self._working.add(
+            [at - since for since, at in zip(had, answered, strict=True) if at != NEVER]
+        )

@@ -58,7 +58,7 @@ class Responder:
         self._lifecycle = lifecycle
         self._error_page = error_page
         self._access_log = access_log
-        self._meter = meter
+        self._note = None if meter is None else meter.note
 
     def frame(self, connection: Connection, response: Response) -> None:
         """Make `response` the connection's outgoing bytes, and decide whether it persists.
@@ -144,20 +144,19 @@ class Responder:
         An interim response is no answer, and has no line. `now` is the present moment of the
         monotonic clock, where the caller knows it.
         """
-        log, meter, answer = self._access_log, self._meter, connection.answer
-        if (log is None and meter is None) or answer is None or answer.state is PENDING:
+        answer, log, note = connection.answer, self._access_log, self._note
+        if (note is None and log is None) or answer is None or answer.state is PENDING:
             return
         if now is None:
             now = self._clock.monotonic()
         head, taken_at, answered_at = connection.head, connection.taken_at, connection.answered_at
-        seconds = now - connection.began
-        queued = taken_at - connection.queued_at
-        worked = NEVER if answered_at is NEVER else answered_at - taken_at
-        if meter is not None:
-            method = OTHER if head is None else head.method
-            meter.note(method, answer.status, seconds, queued, worked)
+        if note is not None:
+            method, status = OTHER if head is None else head.method, answer.status
+            began, queued_at = connection.began, connection.queued_at
+            note((method, status, began, queued_at, taken_at, answered_at, now))
         if log is None:
             return
+        seconds = now - connection.began
         log.record(
             Entry(
                 peer=connection.transport.peer,
@@ -170,9 +169,9 @@ class Responder:
                 end_state=CUT if cut else connection.state.name,
                 persists=not cut and connection.persists(),
                 request_id=connection.request_id,
-                queue_seconds=None if queued == NEVER else queued,
-                app_seconds=None if worked == NEVER else worked,
-                write_seconds=None if worked == NEVER else now - answered_at,
+                queue_seconds=None if taken_at == NEVER else taken_at - connection.queued_at,
+                app_seconds=None if answered_at == NEVER else answered_at - taken_at,
+                write_seconds=None if answered_at == NEVER else now - answered_at,
             )
         )
 

@@ -24,7 +24,8 @@ def test_no_answer_is_lost_between_threads(meter: Meter) -> None:
     def note(status: int) -> None:
         together.wait()
         for _ in range(ROUNDS):
-            meter.note("GET", status, 0.25, 0.0, 0.125)
+            meter.note(("GET", status, 1.0, 1.0, 1.0, 1.125, 1.25))
+            meter.fold()
 
     threads = [threading.Thread(target=note, args=(200 + n % 2,)) for n in range(THREADS)]
     for thread in threads:
@@ -42,27 +43,35 @@ def test_no_answer_is_lost_between_threads(meter: Meter) -> None:
         assert (one.count, one.seconds) == (THREADS * ROUNDS, THREADS * ROUNDS * each)
 
 
+AT_ONCE = ("GET", 200, 1.0, 1.0, 1.0, 1.0, 1.0)
+"""An answer that took no time."""
+
+
 def test_what_nobody_reads_is_folded_all_the_same(meter: Meter) -> None:
     for _ in range(10 * FOLD_NOTES):
-        meter.note("GET", 200, 0.0, 0.0, 0.0)
+        meter.note(AT_ONCE)
+        meter.fold()
     assert len(meter._notes) < FOLD_NOTES
     assert meter.read().answers == {("GET", 200): 10 * FOLD_NOTES}
 
 
-def test_who_notes_the_last_of_them_folds_them_all(meter: Meter) -> None:
+def test_they_are_folded_once_there_are_many(meter: Meter) -> None:
     for _ in range(FOLD_NOTES - 1):
-        meter.note("GET", 200, 0.0, 0.0, 0.0)
+        meter.note(AT_ONCE)
+    meter.fold()
     assert len(meter._notes) == FOLD_NOTES - 1
-    meter.note("GET", 200, 0.0, 0.0, 0.0)
+    meter.note(AT_ONCE)
+    meter.fold()
     assert not meter._notes
 
 
 def test_nobody_waits_for_who_folds(meter: Meter) -> None:
+    for _ in range(FOLD_NOTES):
+        meter.note(AT_ONCE)
     with meter._lock:
-        for _ in range(FOLD_NOTES + 1):
-            meter.note("GET", 200, 0.0, 0.0, 0.0)
-        assert len(meter._notes) == FOLD_NOTES + 1
-    meter.note("GET", 200, 0.0, 0.0, 0.0)
+        meter.fold()
+        assert len(meter._notes) == FOLD_NOTES
+    meter.fold()
     assert not meter._notes
 
 
@@ -84,22 +93,33 @@ def test_who_reads_holds_the_lock(meter: Meter, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_duration_lies_in_the_first_bucket_that_is_no_less(meter: Meter) -> None:
     for seconds in (61.0, *BOUNDS, 0.0):
-        meter.note("GET", 200, seconds, NEVER, NEVER)
+        meter.note(("GET", 200, 0.0, 0.0, NEVER, NEVER, seconds))
     assert meter.read().latency.counts == (2, *[1] * len(BOUNDS))
 
 
+def test_durations_that_are_all_short_lie_in_the_first_bucket(meter: Meter) -> None:
+    for seconds in (0.0, BOUNDS[0]):
+        meter.note(("GET", 200, 0.0, 0.0, NEVER, NEVER, seconds))
+    latency = meter.read().latency
+    assert (latency.counts, latency.seconds) == ((2, *[0] * len(BOUNDS)), BOUNDS[0])
+
+
 def test_what_did_not_happen_has_no_duration(meter: Meter) -> None:
-    meter.note("GET", 408, 1.0, NEVER - 5.0, NEVER)
-    meter.note("GET", 500, 1.0, -1e-16, NEVER)
+    meter.note(("GET", 408, 1.0, 0.5, NEVER, NEVER, 2.0))
+    # An idle connection has forgotten when its last request was complete.
+    meter.note(("other", 400, 1.0, NEVER, NEVER, NEVER, 2.0))
+    # Clocks that are read apart may say that it ended before it began.
+    meter.note(("GET", 500, 1.0, 1.0, 1.0 - 2**-52, NEVER, 2.0))
     reading = meter.read()
     counts = [one.count for one in (reading.latency, reading.queueing, reading.application)]
-    assert counts == [2, 1, 0]
-    assert reading.queueing.seconds == -1e-16
+    assert counts == [3, 1, 0]
+    assert reading.latency.seconds == 3.0
+    assert reading.queueing.seconds == -(2**-52)
 
 
 def test_a_client_does_not_choose_how_much_is_remembered(meter: Meter) -> None:
     for number in range(100):
-        meter.note(f"M{number}", 501, 0.0, 0.0, 0.0)
+        meter.note((f"M{number}", 501, *AT_ONCE[2:]))
     assert meter.read().answers == {(OTHER, 501): 100}
 
 

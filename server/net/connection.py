@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Final
 
 from server.errors import ContentError
 from server.events import Subscription
@@ -31,6 +32,10 @@ LOG = logging.getLogger("interlock.connection")
 
 BEGUN = frozenset({RequestState.HEAD, RequestState.CONTENT})
 PENDING = ResponseState.PENDING
+
+FILE_TURN_BYTES_MAX: Final = 2 * 1024 * 1024
+"""Sent of a file in one call, while others wait: the kernel would take it all from a peer that
+reads as fast as it is sent. As much as nginx's sendfile_max_chunk."""
 
 
 class Connection(ConnectionMachine):
@@ -205,7 +210,8 @@ class Connection(ConnectionMachine):
             give_back()
 
     def _send_region(self, region: FileRegion) -> int:
-        sent = self.transport.send_file(region.descriptor, region.offset, region.size)
+        size = min(region.size, FILE_TURN_BYTES_MAX)
+        sent = self.transport.send_file(region.descriptor, region.offset, size)
         assert self.answer is not None
         writer = self.answer
         if sent is None:

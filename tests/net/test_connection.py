@@ -10,7 +10,7 @@ import pytest
 
 from server.errors import ContentError
 from server.http1.messages import FileRegion
-from server.net.connection import Connection, close_file
+from server.net.connection import FILE_TURN_BYTES_MAX, Connection, close_file
 from server.server import sound_system
 from statemachine import Binder, Engine
 from statemachine._generated import ConnectionState, RequestState, ResponseState
@@ -211,6 +211,18 @@ def test_a_region_is_sent_counted_and_closed(
     assert transport.received == b"contents"
     assert (writer.left, writer.calls) == (0, ["end"])
     assert disk.closed[region.descriptor] == 1
+
+
+def test_a_large_region_takes_turns(
+    connection: Connection, transport: FakeTransport, disk: Disk
+) -> None:
+    promise(connection, FILE_TURN_BYTES_MAX + 1)
+    region = disk.region(bytes(FILE_TURN_BYTES_MAX + 1))
+    connection.outgoing.append(region)
+    assert not connection.send(100)
+    assert (region.offset, region.size) == (FILE_TURN_BYTES_MAX, 1)
+    assert len(transport.received) == FILE_TURN_BYTES_MAX
+    assert connection.send(100)
 
 
 def test_a_region_that_is_not_the_last_does_not_end_the_message(

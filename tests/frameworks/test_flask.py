@@ -14,6 +14,7 @@ import pytest
 from werkzeug.debug import DebuggedApplication
 
 from server.app.wsgi import wsgi
+from server.net.connection import FILE_TURN_BYTES_MAX
 from tests.frameworks.browser import Browser
 from tests.wire.conftest import Serve
 
@@ -135,7 +136,8 @@ def test_a_file_is_sent_by_the_kernel(browser: Browser, monkeypatch: pytest.Monk
     monkeypatch.setattr(os, "sendfile", noted)
     page = browser.get("/large")
     assert page.content == LARGE
-    assert asked[0] == (0, len(LARGE))
+    assert asked[0] == (0, FILE_TURN_BYTES_MAX)
+    assert asked[-1][0] + asked[-1][1] == len(LARGE)
     assert all(offset + size == len(LARGE) for offset, size in asked)
     assert browser.get("/large", **{"If-None-Match": page.fields["ETag"]}).status == 304
     part = browser.get("/large", Range="bytes=100-199")

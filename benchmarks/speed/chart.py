@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from benchmarks.speed.report import US, Run, main_figure, median, troubles
+from benchmarks.speed import report
+from benchmarks.speed.report import Run, main_figure, median, troubles
 
 WIDTH, COLUMNS = 960, 2
 PANEL_WIDTH = WIDTH // COLUMNS
@@ -47,7 +48,7 @@ def _panel(scenario: Run, left: int, top: int) -> Iterator[str]:
         y = top + HEAD_HEIGHT + BAR_HEIGHT * number
         x = left + NAME_WIDTH
         length = round(room * value / most, 1) if value else 0
-        colour = OURS if name == US else THEIRS
+        colour = OURS if name in report.OURS else THEIRS
         text = "failed" if value is None else f"{value:,.0f}" + (" ⚠" if trouble else "")
         yield f"<text x='{x - 6}' y='{y + 12}' text-anchor='end'>{escape(name)}</text>"
         yield f"<rect x='{x}' y='{y}' width='{length}' height='{BAR_HEIGHT - 4}' fill='{colour}'/>"

@@ -32,7 +32,7 @@ def short(run: report.Run) -> str:
     """For the project's README: some scenarios, by processor time, which neighbours shake least."""
     some = [one for one in run["scenarios"] if one["name"] in IN_SHORT]
     conditions = f"{report.about(run['conditions'])} Requests per second of processor time"
-    legend = "in brackets, what Interlock does of that: ×2.00 is twice as many"
+    legend = f"{report.IN_BRACKETS}: ×2.00 is twice as many"
     table = report.table({**run, "scenarios": some}, "per_processor_second")
     return f"{conditions}; {legend}.\n\n{table}"
 
@@ -42,7 +42,7 @@ def whole(run: report.Run) -> str:
     at = run["conditions"]
     parts = (
         f"{report.about(at)} {report.versions(at)}. {report.NOT_MEASURED}\n",
-        "A second, as the clock on the wall has it; in brackets, what Interlock does of that:\n",
+        f"A second, as the clock on the wall has it; {report.IN_BRACKETS}:\n",
         report.table(run),
         report.others(run),
         "A second of the server's processor time:\n",

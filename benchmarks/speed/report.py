@@ -20,7 +20,9 @@ from benchmarks.speed.contenders import THREADS, Contender
 from benchmarks.speed.scenarios import POOL, Round, Scenario
 
 KEPT = TOP / "benchmarks" / "results" / "speed.json"
-US = POOL
+US, COMPILED = POOL, "Interlock, compiled"
+OURS = (US, COMPILED)
+IN_BRACKETS = "in brackets, what Interlock does of that, interpreted and compiled"
 NOT_MEASURED = (
     "It does not measure: more than one process or core, TLS, HTTP/2, a network (all is loopback), "
     "an application that works, or any of these on other settings. wrk opens as many connections "
@@ -100,6 +102,17 @@ def ratio(ours: Sequence[Round], theirs: Sequence[Round], figure: str) -> float 
     return 1 / middle if figure == "cost" else middle
 
 
+def times(scenario: Run, name: str, figure: str) -> str:
+    """What Interlock does of another's figure: ×2.00 is twice as many, and as good. Where it was
+    measured compiled as well, that too; of ours, compiled in interpreted is told.
+    """
+    results = scenario["results"]
+    ours = () if name == US else (COMPILED,) if name == COMPILED else OURS
+    theirs = results[US] if name == COMPILED and US in results else results.get(name, [])
+    ratios = (ratio(results.get(one, []), theirs, figure) for one in ours)
+    return ", ".join(f"×{one:.2f}" for one in ratios if one is not None)
+
+
 def troubles(rounds: Sequence[Round]) -> str:
     """What went wrong in any of them, each once."""
     told = [str(one[key]) for one in rounds for key in ("failure", "trouble") if one.get(key)]
@@ -142,15 +155,13 @@ def printed(run: Run) -> str:
 
 def _rows(scenario: Run) -> Iterator[str]:
     unit, results = scenario["unit"], scenario["results"]
-    yield f"  {'':<20}{unit:>12}{'a cpu-second':>14}{'p99 ms':>10}   Interlock does"
-    ours = results.get(US, [])
+    yield f"  {'':<20}{unit:>12}{'a cpu-second':>14}{'p99 ms':>10}   Interlock does, and compiled"
     for name, rounds in results.items():
         figure = main_figure(rounds)
         cells = [_number(median(rounds, figure)), _number(median(rounds, "per_processor_second"))]
-        ratios = (ratio(ours, rounds, one) for one in (figure, "per_processor_second"))
-        times = " ".join("" if one is None else f"×{one:.2f}" for one in ratios)
+        both = (times(scenario, name, one) for one in (figure, "per_processor_second"))
         line = f"  {name:<20}{cells[0]:>12}{cells[1]:>14}{_number(median(rounds, 'p99_ms')):>10}"
-        notes = [times if name != US else "", _beside(rounds), _trouble(rounds)]
+        notes = ["; ".join(filter(None, both)), _beside(rounds), _trouble(rounds)]
         yield f"{line}   {'  '.join(filter(None, notes))}".rstrip()
 
 
@@ -175,7 +186,7 @@ def _number(value: float | None) -> str:
 
 
 def table(run: Run, figure: str = "rate") -> str:
-    """A figure of each scenario in Markdown, and what Interlock does of it beside each: ×2.00."""
+    """A figure of each scenario in Markdown, and what Interlock does of it beside each: `times`."""
     names = [one["name"] for one in run["conditions"]["contenders"]]
     scenarios = [one for one in run["scenarios"] if _has(one, figure)]
     lines = [f"| | {' | '.join(names)} |", f"|---|{'---|' * len(names)}"]
@@ -202,9 +213,8 @@ def _cell(scenario: Run, name: str, figure: str) -> str:
     if value is None:
         return f"failed: {told}".replace("|", "\\|").replace("\n", " ")
     text = _number(value)
-    times = None if name == US else ratio(scenario["results"].get(US, []), rounds, figure)
-    if times is not None:
-        text += f" (×{times:.2f})"
+    if in_brackets := times(scenario, name, figure):
+        text += f" ({in_brackets})"
     return f"{text} ⚠" if told else text
 
 

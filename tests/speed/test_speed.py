@@ -70,6 +70,22 @@ def test_a_ratio_is_of_pairs_and_above_one_where_interlock_is_better() -> None:
     assert report.ratio([{"failure": "x"}], theirs, "rate") is None
 
 
+def test_both_of_ours_are_held_against_others() -> None:
+    shown = run([{"rate": 20.0, "p99_ms": 4.0}], [{"rate": 10.0, "p99_ms": 8.0}])
+    scenario = shown["scenarios"][0]
+    scenario["results"] = {
+        "Interlock": scenario["results"]["Interlock"],
+        "Interlock, compiled": [{"rate": 30.0}],
+        "waitress": scenario["results"]["waitress"],
+    }
+    names = ("Interlock", "Interlock, compiled", "waitress")
+    assert [report.times(scenario, one, "rate") for one in names] == ["", "×1.50", "×2.00, ×3.00"]
+    assert report.times(scenario, "waitress", "p99_ms") == "×0.50"
+    drawn = chart.drawn(shown)
+    assert drawn.count(chart.OURS) == 2
+    assert drawn.count(chart.THEIRS) == 1
+
+
 def test_a_failure_is_shown_and_not_averaged_away() -> None:
     shown = run([{"rate": 20.0}, {"rate": 22.0}], [{"rate": 10.0, "trouble": "3 timed out"}])
     assert "| hello, req/s | 21 | 10 (×2.00) ⚠ |" in report.table(shown)

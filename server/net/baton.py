@@ -256,6 +256,8 @@ class Baton(BatonMachine):
             self._ring()
         else:
             self.recalled()
+            # Nobody watches any more: what it reads in its last turn is for others.
+            self.runner = None
             self._reactor.wake()
 
     def _ring(self) -> None:

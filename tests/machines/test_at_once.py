@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from server.net.baton import KEPT, LENT, QUICK_JOBS, REST_TICKS, TRUSTED
+from server.net.baton import KEPT, LENT, QUICK_JOBS, RECALLED, REST_TICKS, TRUSTED
 from server.net.pool import Job, Worker
 from statemachine import Binder, Engine
 from statemachine._generated import JobState, WorkerState
@@ -101,6 +101,16 @@ def test_who_is_not_watched_is_not(quick: Quick) -> None:
     for _ in range(REST_TICKS):
         quick.baton.turn()
     assert quick.state is TRUSTED
+    assert quick_ones(quick) == []
+
+
+def test_who_is_recalled_is_not(quick: Quick) -> None:
+    """Nobody would take the baton from it, however long its job takes."""
+    with quick.pool.lock:
+        quick.baton.recall_locked()
+    task = quick.task()
+    assert quick.holder.run_at_once(task)
+    assert (quick.state, task.state) == (RECALLED, JobState.QUEUED)
     assert quick_ones(quick) == []
 
 

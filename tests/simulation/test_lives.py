@@ -40,6 +40,13 @@ def test_no_life_fails(tally: Tally) -> None:
     assert tally.lives == LIVES
 
 
+@pytest.mark.parametrize("seed", [9451, 35_025, 36_751])
+def test_a_life_that_has_failed_once_does_not_again(seed: int) -> None:
+    """A holder whose baton was recalled ran what it read in its last turn, and hung in it."""
+    (tally,) = play_all(Kind(), seed, 1, 1)
+    assert tally.failed == []
+
+
 def test_lives_meet_what_they_are_meant_to_meet(tally: Tally) -> None:
     """The oracle of a fault that never comes would be satisfied by anything."""
     for kind in ("stop", "stop_twice", "strike_worker", "strike_reactor", "disk_full", "leap"):

@@ -24,7 +24,7 @@ MODULES: Final = (
     *(f"server.net.{one}" for one in ("connection", "reactor", "reading", "exchange", "desk")),
     *(f"server.net.{one}" for one in ("responder", "worker", "pool", "baton", "sleepers")),
     *(f"server.net.{one}" for one in ("deadlines", "timers", "meter", "intake", "transport")),
-    *("server.net.poller", "server.net.steps", "server.ledger", "server.ops.prefix"),
+    *("server.net.poller", "server.net.steps", "server.lifecycle", "server.ops.prefix"),
     *(f"server.http1.{one}" for one in ("reader", "writer", "messages", "buffer", "fields")),
     *("server.app.wsgi", "server.app.wsgi_environ", "server.app.wsgi_head"),
 )
@@ -38,7 +38,7 @@ MODELS: Final = {
     "server.net.worker": "Worker",
     "server.http1.reader": "RequestReader",
     "server.http1.writer": "ResponseWriter",
-    "server.ledger": "Lifecycle",
+    "server.lifecycle": "Lifecycle",
 }
 """The classes that have a machine, by their modules."""
 

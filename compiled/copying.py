@@ -21,7 +21,7 @@ from typing import Final
 
 FUTURE: Final = "from __future__ import annotations"
 ATTRIBUTES: Final = "from mypy_extensions import mypyc_attr as mypyc_attr_"
-BUILTIN: Final = frozenset({"AssertionError", "list[Worker]"})
+BUILTIN: Final = frozenset({"AssertionError", "threading.local", "list[Worker]"})
 OPEN: Final = frozenset({"Model", "JobMachine", "Job"})
 """Classes that others extend which are not compiled."""
 
@@ -38,7 +38,8 @@ class Copy:
 
     def text(self) -> str:
         """All of it, with what was added."""
-        told = [*self._imports, "from typing import Any as Any_, Final as Final_", ATTRIBUTES]
+        # mypyc knows `threading.local` by the module that it comes from.
+        told = ["import _thread", *self._imports, "from typing import Any as Any_, Final as Final_", ATTRIBUTES]
         begin = "; ".join(told)
         lines = list(self._lines)
         place = lines.index(FUTURE) if FUTURE in lines else _first_import(self._tree)

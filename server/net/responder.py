@@ -152,7 +152,7 @@ class Responder:
         head, taken_at, answered_at = connection.head, connection.taken_at, connection.answered_at
         seconds = now - connection.began
         queued = taken_at - connection.queued_at
-        worked = NEVER if answered_at is NEVER else answered_at - taken_at
+        worked = NEVER if answered_at == NEVER else answered_at - taken_at
         if meter is not None:
             method = OTHER if head is None else head.method
             meter.note(method, answer.status, seconds, queued, worked)

@@ -39,7 +39,12 @@ class Copy:
     def text(self) -> str:
         """All of it, with what was added."""
         # mypyc knows `threading.local` by the module that it comes from.
-        told = ["import _thread", *self._imports, "from typing import Any as Any_, Final as Final_", ATTRIBUTES]
+        told = [
+            "import _thread",
+            *self._imports,
+            "from typing import Any as Any_, Final as Final_",
+            ATTRIBUTES,
+        ]
         begin = "; ".join(told)
         lines = list(self._lines)
         place = lines.index(FUTURE) if FUTURE in lines else _first_import(self._tree)

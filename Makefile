@@ -11,7 +11,7 @@ ALL    ?=
 SEED   ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check browser deep schedules arrows mutants fuzz conformance draw generate docs docs-links bench bench-parts soak costs gauntlet clean
+.PHONY: help run test test-all check browser deep schedules arrows mutants fuzz conformance draw generate docs docs-links bench bench-parts soak costs gauntlet compiled clean
 
 help: ## this text
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -83,6 +83,10 @@ bench-parts: $(VENV)/.bench ## what an event, a trace and a switch of Interlock 
 	$(BIN)/python -m benchmarks.traces
 	$(BIN)/python benchmarks/hello.py
 
+compiled: $(VENV)/.compiled ## compile the way of a request (needs a C compiler and Python's headers), and test it
+	$(BIN)/python -m compiled build
+	$(BIN)/python -m pytest -p compiled.plugin -n 0 tests/wire tests/machines tests/http1 $(ARGS)
+
 soak: $(VENV)/.test ## a million requests of one server: memory, objects, threads, descriptors stay flat
 	nice -n 5 $(BIN)/python -m benchmarks.soak --requests 1000000 $(ARGS)
 
@@ -99,7 +103,7 @@ draw: $(VENV)/.run ## redraw the diagrams from spec/ (SVG needs graphviz)
 	$(BIN)/python -m statemachine draw
 
 clean: ## remove what the other commands made
-	rm -rf docs/_build .venv .venv-3.* .venv-gauntlet .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
+	rm -rf build docs/_build .venv .venv-3.* .venv-gauntlet .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
 
 # One stamp for each set of packages: made again when pyproject.toml or the constraints change.
 $(VENV)/bin/python:
@@ -115,6 +119,10 @@ $(VENV)/.test: $(VENV)/.run
 
 $(VENV)/.docs: $(VENV)/.run
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt --editable '.[docs]'
+	@touch $@
+
+$(VENV)/.compiled: $(VENV)/.test
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt --editable '.[compiled]'
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.test

@@ -21,7 +21,7 @@ from server.log_file import LogFile, file_stream, opened
 from server.net.access_log import STANDARD_OUTPUT, tell_lost
 from server.operating import tell_where
 from server.server import Server
-from statemachine import SpecError, StateMachineError
+from statemachine import SpecError, StateMachineError, ahead
 
 DESCRIPTION = """\
 Interlock: a multi-threaded HTTP/1.1 server whose connections and workers are state machines.
@@ -117,7 +117,7 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"interlock {server.__version__}")
+    parser.add_argument("--version", action="version", version=f"interlock {_version()}")
     usual = Config()
     for one in dataclasses.fields(Config):
         parser.add_argument(
@@ -174,12 +174,18 @@ def _threads_from_input() -> str:
     return line.strip()
 
 
+def _version() -> str:
+    """The server's, and whether its core is compiled."""
+    is_compiled = not str(ahead.__file__).endswith(".py")
+    return f"{server.__version__} (compiled)" if is_compiled else server.__version__
+
+
 def _announcement(config: Config, url: str) -> str:
     threads = f"{config.threads} thread{'' if config.threads == 1 else 's'}"
     if config.processes > 1:
         threads += f" in each of {config.processes} processes"
     return (
-        f"Interlock {server.__version__} serves {config.app or config.root} on {url} "
+        f"Interlock {_version()} serves {config.app or config.root} on {url} "
         f"with {threads} (pid {os.getpid()})"
     )
 

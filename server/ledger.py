@@ -20,7 +20,6 @@ from dataclasses import asdict, dataclass, fields, replace
 from operator import attrgetter
 
 from statemachine import LedgerSpec, Model
-from statemachine._generated import ServerMachine
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,16 +175,3 @@ def by_state(models: Iterable[Model]) -> Counter[str]:
     It takes no step of the interpreter for each: of ten thousand, others are not kept waiting.
     """
     return Counter(map(STATE_OF, list(models)))
-
-
-class Lifecycle(ServerMachine):
-    """The server's own machine. `is_settled` says whether every accepted request has an outcome."""
-
-    __slots__ = ("is_settled",)
-
-    def __init__(self, is_settled: Callable[[], bool]) -> None:
-        super().__init__()
-        self.is_settled = is_settled
-
-    def ledger_balances(self) -> bool:
-        return self.is_settled()

@@ -46,7 +46,7 @@ def lane_of(worker: Worker, now: float) -> Lane:
         return Lane(worker.name, worker.state.name, None, 0.0)
     # Its connection may be at its next request by now: then the time is short, and soon right.
     taken_at = job.connection.taken_at
-    seconds = 0.0 if taken_at is NEVER else max(0.0, now - taken_at)
+    seconds = 0.0 if taken_at == NEVER else max(0.0, now - taken_at)
     return Lane(worker.name, worker.state.name, job.line[:LINE_CHARACTERS_MAX], seconds)
 
 
@@ -72,7 +72,7 @@ def _listed(one: Connection, patience: Patience, now: float) -> Listed:
 def _since(one: Connection, state: ConnectionState, patience: Patience) -> float | None:
     """When it came to its state: that long before its deadline as the state may last."""
     if state is ConnectionState.EXCHANGING:
-        return None if one.taken_at is NEVER else one.taken_at
+        return None if one.taken_at == NEVER else one.taken_at
     if state is ConnectionState.PARKED:
         limit = patience.request.get(one.reader.state)
     else:

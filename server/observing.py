@@ -17,7 +17,8 @@ from server import __version__
 from server.clock import Clock
 from server.config import Config
 from server.events import Hub
-from server.ledger import STATE_OF, Account, Ledger, Lifecycle, by_state
+from server.ledger import STATE_OF, Account, Ledger, by_state
+from server.lifecycle import Lifecycle
 from server.listing import lane_of, listed
 from server.net.connection import Connection
 from server.net.meter import BOUNDS, Histogram, Meter

@@ -25,7 +25,8 @@ from server.errors import InterlockError, StartError
 from server.events import Hub
 from server.ground import Ground
 from server.http1.writer import ResponseWriter
-from server.ledger import Account, Ledger, Lifecycle
+from server.ledger import Account, Ledger
+from server.lifecycle import Lifecycle
 from server.making import makers_of
 from server.net.access_log import open_access_log
 from server.net.baton import Baton

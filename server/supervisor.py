@@ -17,7 +17,8 @@ from typing import NamedTuple, Protocol
 
 from server.clock import Clock
 from server.config import Config
-from server.ledger import Account, Ledger, Lifecycle
+from server.ledger import Account, Ledger
+from server.lifecycle import Lifecycle
 from server.log_file import reopen_all
 from server.net.access_log import AccessLog
 from server.net.baton import Baton

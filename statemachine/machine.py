@@ -32,6 +32,7 @@ import transitions
 from transitions.core import Condition, Event, Transition
 from transitions.core import State as StockState
 
+from statemachine.ahead import maker_of
 from statemachine.errors import GuardRefused, IllegalEvent, SealError
 from statemachine.model import Arrow, MachineSpec, Model, System
 from statemachine.noting import Log
@@ -195,6 +196,8 @@ class Binder:
         the machine, or other states than the class.
         """
         spec = fitting(self.system, model)
+        if (maker := maker_of(self, model, spec)) is not None:
+            return cast("type[M]", maker)
         log, sealed = self.log, self.engine == "sealed"
         noters = {NOTER + a.id: log.noter(a.id) for a in spec.arrows} if log and not sealed else {}
         machine = build(spec, model.State, self.system, self.tallies, noted=bool(noters))

@@ -189,7 +189,10 @@ class Events:
     channels: tuple[str, ...]
     policy: Literal["lossless", "latest"] = "lossless"
     after: str = ""
-    size: None = field(default=None, init=False)
+
+    @property
+    def size(self) -> None:
+        """Nobody knows it."""
 
     def __post_init__(self) -> None:
         if not 0 < len(self.channels) <= CHANNELS_MAX:

@@ -45,17 +45,17 @@ class Exchange(Job):
     peer does not take, as soon as there is one.
     """
 
-    __slots__ = ("_head", "_number", "connection", "desk", "lease", "pipe")
+    __slots__ = ("_head", "_number", "connection", "desk", "pipe")
 
     def __init__(self, desk: Desk, connection: Connection) -> None:
-        Job.__init__(self)
+        # Held before there is a worker, so that there is no moment at which one has begun and not
+        # got it yet. It is never released after the hand-over: then there is nothing to revoke.
+        lease = desk.make_lease()
+        lease.acquire()
+        Job.__init__(self, lease)
         self.connection = connection
         self.desk = desk
         self.pipe: Pipe | None = None
-        # Held before there is a worker, so that there is no moment at which one has begun and not
-        # got it yet. It is never released after the hand-over: then there is nothing to revoke.
-        self.lease = desk.make_lease()
-        self.lease.acquire()
         self._head = connection.head
         self._number = connection.requests + 1
         if desk.link is not None and desk.name is not None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from statemachine import GuardRefused
 from statemachine._generated import JobMachine, JobState, PoolState, WorkerMachine, WorkerState
@@ -36,6 +36,9 @@ class _Free:
 
     def release(self) -> None:
         pass
+
+
+FREE: Final[Lease] = _Free()
 
 
 class Leading(Protocol):
@@ -77,8 +80,9 @@ class Broken(BaseException):
 class _NeverLent:
     """What a worker does in a pool of jobs alone: it sleeps."""
 
-    holder: Worker | None = None
-    runner: Worker | None = None
+    def __init__(self) -> None:
+        self.holder: Worker | None = None
+        self.runner: Worker | None = None
 
     def leads_locked(self, worker: Worker) -> bool:  # noqa: ARG002 - see Leading
         return False
@@ -92,7 +96,11 @@ class _NeverLent:
     def begin_locked(self) -> None:
         pass
 
-    nudge_locked = recall_locked = begin_locked
+    def nudge_locked(self) -> None:
+        pass
+
+    def recall_locked(self) -> None:
+        pass
 
 
 NEVER_LENT = _NeverLent()
@@ -110,9 +118,13 @@ class Job(JobMachine):
     the one that buries its dead worker. An Exception that it raises is logged.
     """
 
-    __slots__ = ("pool",)
+    __slots__ = ("lease", "pool")
     pool: Pool
-    lease: Lease = _Free()
+    lease: Lease
+
+    def __init__(self, lease: Lease = FREE) -> None:
+        JobMachine.__init__(self)
+        self.lease = lease
 
     def run(self) -> None:
         """Do the work. Whatever it raises makes the job RAISED, and is logged."""

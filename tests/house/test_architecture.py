@@ -27,7 +27,7 @@ FLOORS = (
     ("server.net", "server.app", "server.ops"),
     (
         *("server.http1", "server.ledger", "server.events", "server.flight", "server.tracing"),
-        "server.error_log",
+        *("server.error_log", "server.lifecycle"),
     ),
     ("server.log_file",),
     ("statemachine",),

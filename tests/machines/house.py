@@ -24,7 +24,7 @@ from server.http1.chunked import ChunkedReader
 from server.http1.head import kept_heads
 from server.http1.reader import RequestReader
 from server.http1.writer import ResponseWriter, chunk
-from server.ledger import Lifecycle
+from server.lifecycle import Lifecycle
 from server.net.access_log import AccessLog
 from server.net.connection import Connection
 from server.net.desk import Desk, Handler

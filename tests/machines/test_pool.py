@@ -24,8 +24,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from server.net.pool import Job
 from server.net.resizing import resize
+from server.net.worker import FREE
 from statemachine import Engine
 from statemachine._generated import JobState, PoolState, WorkerState
 from tests.pool.ledger import JOB_SECONDS, LATE_SECONDS, Noted, Watched
@@ -143,7 +143,7 @@ class PoolHistory(RuleBasedStateMachine):
             "dies": self.watched.threads.tear_me,
         }
         gate = threading.Event()
-        self.watched.offer(works[then], gate, lease=self.lease if leased else Job.lease)
+        self.watched.offer(works[then], gate, lease=self.lease if leased else FREE)
         return gate
 
     @rule(target=jobs, settle=st.booleans())

@@ -12,7 +12,8 @@ import pytest
 
 from server.clock import Clock
 from server.config import Config
-from server.ledger import Ledger, Lifecycle
+from server.ledger import Ledger
+from server.lifecycle import Lifecycle
 from server.net.pool import Census
 from server.server import sound_system
 from server.supervisor import TURN_SECONDS_MAX, WATCH_SECONDS, House, Note, Supervisor, Watch

@@ -16,7 +16,7 @@ from server.http1.chunked import ChunkedReader
 from server.http1.messages import Fields, FileRegion, Parts, RequestHead, Response
 from server.http1.reader import RequestReader
 from server.http1.writer import ResponseWriter
-from server.ledger import Lifecycle
+from server.lifecycle import Lifecycle
 from server.net.connection import Connection
 from server.net.intake import Intake
 from server.net.responder import JOINED_BYTES_MAX, Responder

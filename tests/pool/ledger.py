@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from server.net.pool import Census, Job, Pool
-from server.net.worker import Lease
+from server.net.worker import FREE, Lease
 from statemachine import Binder, Engine, load_system
 from statemachine._generated import JobState, PoolState, WorkerState
 from statemachine.trace import Monitor, Recorder, both, illegal_steps
@@ -40,7 +40,7 @@ class Noted(Job):
         gate: threading.Event | None = None,
         *,
         fails_when_told: type[BaseException] | None = None,
-        lease: Lease = Job.lease,
+        lease: Lease = FREE,
     ) -> None:
         super().__init__()
         self.fails_when_told = fails_when_told
@@ -126,7 +126,7 @@ class Watched:
         gate: threading.Event | None = None,
         *,
         fails_when_told: type[BaseException] | None = None,
-        lease: Lease = Job.lease,
+        lease: Lease = FREE,
     ) -> Noted:
         job = self._job_type(work, gate, fails_when_told=fails_when_told, lease=lease)
         self.jobs.append(job)

@@ -35,6 +35,7 @@ from dataclasses import dataclass
 import server.net.pool as pool_module
 from server.net.pool import Job, Pool
 from server.net.sleepers import ROUSE_SECONDS
+from server.net.worker import FREE
 from server.simulation import CarriedLock, Carrier, Task
 from statemachine import Arrow, Model
 from statemachine._generated import JobState, PoolState
@@ -108,7 +109,7 @@ class Noted(Job):
         self.began_at = self.ended_at = 0.0
         self.offered: bool | None = None
         self.drops: list[BaseException | None] = []
-        self.lease = Job.lease
+        self.lease = FREE
         if kind == "H":
             # Held before there is a worker, as an Exchange's is.
             self.lease = stage.Lock()

@@ -46,7 +46,7 @@ from server.http1.head import kept_heads
 from server.http1.messages import Request, Response
 from server.http1.reader import RequestReader
 from server.http1.writer import ResponseWriter, chunk
-from server.ledger import Lifecycle
+from server.lifecycle import Lifecycle
 from server.net.baton import QUICK_JOBS, Baton
 from server.net.connection import Connection
 from server.net.desk import Desk

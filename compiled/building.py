@@ -1,0 +1,134 @@
+"""Makes the compiled core: copies, events, C, and one shared object, below `build/compiled`."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from compiled import FOLDER, MANIFEST, TOP, CompiledError, digest
+from compiled.copying import Copy
+from compiled.events import BOUND_HEAD, bound_of, events_of
+from statemachine import Model, System, load_system
+
+MODULES: Final = (
+    *("statemachine.model", "statemachine.ahead"),
+    *(f"statemachine._generated.{one}" for one in ("baton", "connection", "job", "pool")),
+    *(f"statemachine._generated.{one}" for one in ("request", "response", "server", "worker")),
+    *(f"server.net.{one}" for one in ("connection", "reactor", "reading", "exchange", "desk")),
+    *(f"server.net.{one}" for one in ("responder", "worker", "pool", "baton", "sleepers")),
+    *(f"server.net.{one}" for one in ("deadlines", "timers", "meter", "intake", "transport")),
+    *("server.net.poller", "server.net.steps", "server.lifecycle", "server.ops.prefix"),
+    *(f"server.http1.{one}" for one in ("reader", "writer", "messages", "buffer", "fields")),
+    *("server.app.wsgi", "server.app.wsgi_environ", "server.app.wsgi_head"),
+)
+"""What a request passes through, and what is made for each."""
+
+MODELS: Final = {
+    "server.net.baton": "Baton",
+    "server.net.connection": "Connection",
+    "server.net.exchange": "Exchange",
+    "server.net.pool": "Pool",
+    "server.net.worker": "Worker",
+    "server.http1.reader": "RequestReader",
+    "server.http1.writer": "ResponseWriter",
+    "server.lifecycle": "Lifecycle",
+}
+"""The classes that have a machine, by their modules."""
+
+BOUND: Final = "statemachine._bound"
+
+SETUP: Final = """\
+import sys
+from setuptools import setup
+from mypyc.build import mypycify
+
+FLAGS = ["--config-file=", "--strict-optional", "--disable-error-code=misc",
+         "--disable-error-code=attr-defined"]
+setup(packages=[], ext_modules=mypycify([*FLAGS, *sys.argv.pop().split()], opt_level="3",
+      debug_level="0"))
+"""
+
+
+def build(folder: Path = FOLDER) -> str:
+    """Compile; returns what was done, in a line. Raises CompiledError where it could not be."""
+    for needed in ("mypyc", "setuptools"):
+        if importlib.util.find_spec(needed) is None:
+            raise CompiledError(f"{needed} is not installed: pip install 'interlock[compiled]'")
+    shutil.rmtree(folder, ignore_errors=True)
+    for package in ("server", "statemachine"):
+        shutil.copytree(TOP / package, folder / package, ignore=shutil.ignore_patterns("*.pyc"))
+    _write_copies(folder)
+    (folder / "setup.py").write_text(SETUP, "utf-8")
+    files = " ".join(_file_of(name) for name in (*MODULES, BOUND))
+    ran = subprocess.run(  # noqa: S603 - the words are our own
+        [sys.executable, "setup.py", "build_ext", "--inplace", files],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    (folder / "log.txt").write_text(ran.stdout + ran.stderr, "utf-8")
+    if ran.returncode:
+        wrong = [line for line in (ran.stdout + ran.stderr).split("\n") if "error" in line]
+        raise CompiledError(f"not compiled: {(wrong or ['?'])[0]} (all: {folder / 'log.txt'})")
+    return _keep(folder)
+
+
+def _write_copies(folder: Path) -> None:
+    system = load_system(TOP / "spec")
+    bounds: list[str] = []
+    for name in MODULES:
+        file = folder / _file_of(name)
+        copy = Copy(file.read_text("utf-8"))
+        if name in MODELS:
+            bounds.append(_give_events(copy, name, system))
+        copy.adapt()
+        file.write_text(copy.text(), "utf-8")
+    (folder / _file_of(BOUND)).write_text("\n\n".join([BOUND_HEAD, *bounds, ""]), "utf-8")
+
+
+def _give_events(copy: Copy, name: str, system: System) -> str:
+    """Returns what goes into the module of what they are bound by."""
+    model: type[Model] = getattr(importlib.import_module(name), MODELS[name])
+    spec = system.machines[model.machine_name]
+    methods, states = events_of(model, spec, system)
+    kind = model.State.__name__
+    constants = {f"{kind}_{state}": f"generated.{kind}.{state}" for state in sorted(states)}
+    copy.give_events(model.__name__, methods, constants)
+    finals = [f"{one}: Final = {value}" for one, value in constants.items()]
+    return "\n".join([*finals, "", "", bound_of(f"{model.__name__}Bound", spec, system)])
+
+
+def _keep(folder: Path) -> str:
+    """Keep the shared objects, and write down what they are of."""
+    files = {
+        str(file.relative_to(folder)).partition(".")[0].replace("/", "."): str(
+            file.relative_to(folder)
+        )
+        for file in folder.rglob("*.so")
+        if "build" not in file.relative_to(folder).parts
+    }
+    sources = [
+        *(_file_of(name) for name in MODULES),
+        *(str(file.relative_to(TOP)) for file in sorted((TOP / "spec").glob("*.toml"))),
+        *(f"compiled/{Path(inspect.getfile(one)).name}" for one in (Copy, events_of, build)),
+    ]
+    told = {
+        "python": sys.version,
+        "digest": digest(sources),
+        "sources": sources,
+        "modules": files,
+    }
+    (folder / MANIFEST).write_text(json.dumps(told, indent=1), "utf-8")
+    return f"{len(MODULES)} modules are compiled, in {folder}"
+
+
+def _file_of(module: str) -> str:
+    return module.replace(".", "/") + ".py"

@@ -1,0 +1,88 @@
+"""Classes whose events were written ahead of time, and compiled with them.
+
+A server without the compiled core has none. One of them has no subclass for each server, as the
+sealed ones do: an object knows its server by its `bound`, which a `Maker` gives it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from statemachine.errors import SealError
+from statemachine.model import Arrow, MachineSpec, Model, System
+from statemachine.noting import Log, numbered
+
+if TYPE_CHECKING:
+    from statemachine.machine import Binder
+
+
+class Bound:
+    """What one server counts, notes and hooks of one machine. Subclasses, which are written with
+    the events, hold a tally or None for each arrow. `rows` is what they were written from.
+    """
+
+    rows: ClassVar[str] = ""
+
+    def __init__(
+        self,
+        tallies: Mapping[str, Callable[[], object]],
+        note: Callable[[int], object] | None,
+        hook: Callable[[Model, Arrow], None] | None,
+        arrows: Mapping[str, Arrow],
+    ) -> None:
+        self.tallies = tallies
+        self.note = note
+        self.hook = hook
+        self.arrows = arrows
+
+
+class Maker:
+    """In place of a bound class: makes objects that are one server's."""
+
+    def __init__(self, model: Callable[..., object], bound: Bound) -> None:
+        self._model = model
+        self._bound = bound
+
+    def __call__(self, *given: object, **named: object) -> object:
+        made = self._model(*given, **named)
+        setattr(made, "bound", self._bound)  # noqa: B010 - no class of the source has it
+        return made
+
+
+def maker_of(binder: Binder, model: type[Model], spec: MachineSpec) -> Maker | None:
+    """What makes the model's objects for a binder's server; None for a class whose events are not
+    written yet. Raises SealError for one whose events are of other rows, or for another engine.
+    """
+    kind: type[Bound] | None = getattr(model, "bound_type", None)
+    if kind is None:
+        return None
+    if binder.engine != "sealed":
+        raise SealError(f"{spec.name}: a compiled class runs on the sealed engine alone")
+    if kind.rows != rows_of(spec, binder.system):
+        raise SealError(f"{spec.name}: the compiled class was made of another spec")
+    note = None if binder.log is None else _note_of(binder.log)
+    return Maker(model, kind(binder.tallies, note, binder.hook, binder.system.arrows))
+
+
+def _note_of(log: Log) -> Callable[[int], object]:
+    """What notes a number, with its stamp where the log has one."""
+    if log.stamp is None:
+        return log.append
+    append, (thread, seconds) = log.append, log.stamp
+    return lambda code: append((code, thread(), seconds()))
+
+
+def rows_of(spec: MachineSpec, system: System) -> str:
+    """A digest of all that the events of a machine say."""
+    numbers = numbered(system.arrows)
+    words = system.vocabulary
+    named = sorted((one.python, name) for name, one in {**words.guards, **words.effects}.items())
+    rows = [
+        (numbers[a.id], a.id, a.source, a.event, a.target, a.when, a.unless, a.do)
+        for a in spec.arrows
+    ]
+    told = repr((spec.name, list(spec.states), rows, named)).encode()
+    # The checksum that a start has anyway; the files themselves are held against a better one.
+    return f"{len(told)} {zlib.crc32(told):08x}"

@@ -1,0 +1,131 @@
+"""The compiled core, as far as it can be seen without a C compiler: which files it is made of, what
+is told otherwise in them, and that the events ahead of time are the sealed ones.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from compiled import MANIFEST, CompiledError, digest, install
+from compiled.building import MODELS, MODULES
+from compiled.copying import Copy
+from compiled.events import events_of
+from statemachine import GuardRefused, IllegalEvent, Model, load_system
+
+SYSTEM = load_system("spec")
+SOURCES = ["server/net/worker.py", "spec/job.toml"]
+
+
+def _manifest(folder: Path, **others: object) -> None:
+    told = {"python": sys.version, "digest": digest(SOURCES), "sources": SOURCES, "modules": {}}
+    (folder / MANIFEST).write_text(json.dumps(told | others), "utf-8")
+
+
+def test_without_a_build_all_is_interpreted(tmp_path: Path) -> None:
+    assert not install(tmp_path)
+
+
+def test_what_another_python_has_built_is_passed_over(tmp_path: Path) -> None:
+    _manifest(tmp_path, python="3.9")
+    assert not install(tmp_path)
+
+
+def test_what_was_made_of_another_text_is_refused(tmp_path: Path) -> None:
+    _manifest(tmp_path, digest=digest(SOURCES[:1]))
+    with pytest.raises(CompiledError, match="made of other files"):
+        install(tmp_path)
+
+
+def test_what_comes_too_late_is_refused(tmp_path: Path) -> None:
+    _manifest(tmp_path, modules={"statemachine": "statemachine.so"})
+    with pytest.raises(CompiledError, match="statemachine was imported before"):
+        install(tmp_path)
+
+
+def test_the_compiled_modules_are_found_before_their_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+    _manifest(tmp_path, modules={"server.not_imported_yet": "a/b.so"})
+    assert install(tmp_path)
+    found = sys.meta_path[0].find_spec("server.not_imported_yet", None)
+    assert found is not None
+    assert found.origin == str(tmp_path / "a/b.so")
+    assert sys.meta_path[0].find_spec("server.cli", None) is None
+
+
+def _adapted(text: str) -> str:
+    copy = Copy(f"from __future__ import annotations\n{text}")
+    copy.adapt()
+    return copy.text()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("LIMIT = 3", "LIMIT: Final_ = 3"),
+        ("ONE, TWO = A.ONE, A.TWO", "ONE: Final_ = A.ONE; TWO: Final_ = A.TWO"),
+        ("T = TypeVar('T')", "T = TypeVar('T')"),
+        ("name = 3", "name = 3"),
+        ("def f(peer: tuple[str, int]) -> None: ...", "def f(peer: tuple[Any_, ...]) -> None: ..."),
+    ],
+)
+def test_a_line_is_told_otherwise_and_keeps_its_number(text: str, expected: str) -> None:
+    assert _adapted(text).split("\n")[1:] == [expected]
+
+
+def test_a_dataclass_that_is_not_frozen_becomes_a_plain_class() -> None:
+    text = "\n\n@dataclass(slots=True)\nclass Pair:\n    one: int\n    two: str = 'b'\n"
+    names: dict[str, type] = {}
+    plain = "\n".join(_adapted(text).split("\n")[1:])
+    exec(plain, names)
+    pair = names["Pair"]
+    assert repr(pair(1)) == "Pair(one=1, two='b')"
+    assert pair(1) == pair(1, "b") != pair(2)
+
+
+@pytest.mark.parametrize("module", MODELS)
+def test_events_ahead_of_time_are_the_spec_s(module: str) -> None:
+    """Each event in each state, with each guard's answer: who moves where, and what is called."""
+    model: type[Model] = getattr(importlib.import_module(module), MODELS[module])
+    spec = SYSTEM.machines[model.machine_name]
+    words = SYSTEM.vocabulary
+    text, states = events_of(model, spec, SYSTEM)
+    enum = model.State
+    names: dict[str, object] = {f"{enum.__name__}_{one}": enum[one] for one in states}
+    names |= {"GuardRefused": GuardRefused, "IllegalEvent": IllegalEvent}
+    exec(text, names)
+    for event in spec.events:
+        for state in spec.states:
+            for answer in (True, False):
+                rows = spec.arrows_from(state, event)
+                noted: list[object] = []
+                bound = SimpleNamespace(note=None, arrows=SYSTEM.arrows)
+                bound.hook = lambda _, arrow, noted=noted: noted.append(arrow.id)
+                for arrow in spec.arrows:
+                    setattr(bound, arrow.id.lower(), None)
+                one = SimpleNamespace(state=enum[state], birth=0, bound=bound)
+                for word in {**words.guards, **words.effects}.values():
+                    setattr(one, word.python, lambda answer=answer: answer)
+                fitting = [r for r in rows if (r.when is None or answer)]
+                fitting = [r for r in fitting if (r.unless is None or not answer)]
+                fire = names[event]
+                assert callable(fire)
+                if fitting:
+                    fire(one)
+                    assert one.state is enum[fitting[0].target]
+                    assert noted == [fitting[0].id]
+                else:
+                    with pytest.raises(GuardRefused if rows else IllegalEvent):
+                        fire(one)
+                    assert one.state is enum[state]
+
+
+def test_every_model_is_compiled() -> None:
+    assert set(MODELS) <= set(MODULES)

@@ -11,7 +11,7 @@ ALL    ?=
 SEED   ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check browser deep schedules arrows mutants fuzz conformance draw generate docs docs-links bench bench-parts soak costs gauntlet compiled clean
+.PHONY: help run test test-all check browser deep schedules arrows mutants fuzz conformance draw generate docs docs-links bench bench-parts soak costs gauntlet compiled test-compiled clean
 
 help: ## this text
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -83,9 +83,11 @@ bench-parts: $(VENV)/.bench ## what an event, a trace and a switch of Interlock 
 	$(BIN)/python -m benchmarks.traces
 	$(BIN)/python benchmarks/hello.py
 
-compiled: $(VENV)/.compiled ## compile the way of a request (needs a C compiler and Python's headers), and test it
-	$(BIN)/python -m compiled build
-	$(BIN)/python -m pytest -p compiled.plugin -n 0 tests/wire tests/machines tests/http1 $(ARGS)
+compiled: $(VENV)/.compiled ## compile the way of a request, for `make run` from then on (needs a C compiler and Python's headers)
+	$(BIN)/python -m server compile
+
+test-compiled: compiled ## the tests of the wire, the machines and HTTP/1.1, on the compiled core
+	$(BIN)/python -m pytest -p tests.compiled.plugin --numprocesses auto --dist worksteal tests/wire tests/machines tests/http1 tests/gauntlet tests/frameworks $(ARGS)
 
 soak: $(VENV)/.test ## a million requests of one server: memory, objects, threads, descriptors stay flat
 	nice -n 5 $(BIN)/python -m benchmarks.soak --requests 1000000 $(ARGS)

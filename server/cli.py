@@ -44,6 +44,7 @@ examples:
   python -m server --trace FILE                 every arrow, for python -m statemachine replay FILE
   python -m server ctl --help                   orders to a running server: docs/operations.md
   python -m server simulate --help              the whole server, simulated: docs/simulation.md
+  python -m server compile                      a compiled core, for later starts
 
 exit status: 0 drained and stopped, 1 could not start or was forced to stop, 2 wrong command line,
              3 a request that was accepted has no outcome (the ledger, printed at the end)
@@ -72,6 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _simulate(given[1:])
     if given[:1] == ["ctl"]:
         return _order(given[1:])
+    if given[:1] == ["compile"]:
+        return _compile(given[1:])
     parser = make_parser()
     options = vars(parser.parse_args(given))
     try:
@@ -106,6 +109,23 @@ def _order(arguments: Sequence[str]) -> int:
     from server.ops.command import main as order  # noqa: PLC0415 - who serves needs none
 
     return order(arguments)
+
+
+def _compile(arguments: Sequence[str]) -> int:
+    from server.compiled import CompiledError  # noqa: PLC0415 - who serves needs none
+    from server.compiled.building import build  # noqa: PLC0415 - as above
+
+    if arguments:
+        print(f"interlock: compile takes no options, but was given {arguments[0]}", file=sys.stderr)
+        return 2
+    if sys.stderr.isatty():
+        print("compiling, for about a minute …", file=sys.stderr)
+    try:
+        print(build())
+    except CompiledError as error:
+        print(f"interlock: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def make_parser() -> argparse.ArgumentParser:

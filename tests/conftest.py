@@ -12,6 +12,9 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
+# What is started beside the tests is what they run on: `tests.compiled.plugin` says otherwise.
+os.environ.setdefault("INTERLOCK_CORE", "interpreted")
+
 hypothesis.settings.register_profile(
     "quick", max_examples=20, stateful_step_count=20, deadline=None, print_blob=True
 )

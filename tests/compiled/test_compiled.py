@@ -5,18 +5,24 @@ is told otherwise in them, and that the events ahead of time are the sealed ones
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from compiled import MANIFEST, CompiledError, digest, install
-from compiled.building import MODELS, MODULES
-from compiled.copying import Copy
-from compiled.events import events_of
+from server import compiled
+from server.cli import main
+from server.compiled import CORE, MANIFEST, CompiledError, choose, digest, install
+from server.compiled.building import MODELS, MODULES
+from server.compiled.copying import Copy
+from server.compiled.events import events_of
 from statemachine import GuardRefused, IllegalEvent, Model, load_system
+from tests.house.source import TOP
 
 SYSTEM = load_system("spec")
 SOURCES = ["server/net/worker.py", "spec/job.toml"]
@@ -58,6 +64,91 @@ def test_the_compiled_modules_are_found_before_their_files(
     assert found is not None
     assert found.origin == str(tmp_path / "a/b.so")
     assert sys.meta_path[0].find_spec("server.cli", None) is None
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Each time that a core is installed, in place of that."""
+    calls: list[str] = []
+
+    def installed() -> bool:
+        calls.append("install")
+        return True
+
+    monkeypatch.setattr(compiled, "install", installed)
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "expected"),
+    [
+        ([], {}, True),
+        (["--port", "0"], {CORE: "compiled"}, True),
+        (["--engine", "sealed"], {}, True),
+        ([], {CORE: "interpreted"}, False),
+        (["simulate"], {CORE: "compiled"}, False),
+        (["compile"], {}, False),
+        (["ctl", "status"], {}, False),
+        (["--engine", "stock"], {}, False),
+        (["--engine=stock"], {}, False),
+        ([], {"INTERLOCK_SPEC": "elsewhere"}, False),
+    ],
+)
+def test_who_serves_has_it_unless_something_says_no(
+    asked: list[str], arguments: list[str], environment: dict[str, str], expected: bool
+) -> None:
+    assert choose(arguments, environment) is expected
+    assert bool(asked) is expected
+
+
+def test_what_cannot_be_is_an_error_where_it_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "install", lambda: False)
+    assert not choose([], {})
+    with pytest.raises(CompiledError, match=r"no compiled core .*: python -m server compile"):
+        choose([], {CORE: "compiled"})
+    with pytest.raises(CompiledError, match="INTERLOCK_CORE is 'fast', expected compiled or"):
+        choose([], {CORE: "fast"})
+
+
+def test_what_is_out_of_date_is_told_and_left_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def installed() -> bool:
+        raise CompiledError("it is old")
+
+    monkeypatch.setattr(compiled, "install", installed)
+    assert not choose([], {})
+    assert capsys.readouterr().err == "interlock: interpreted: it is old\n"
+    with pytest.raises(CompiledError, match="it is old"):
+        choose([], {CORE: "compiled"})
+
+
+def test_a_wrong_choice_is_one_line() -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "server"],
+        env={**os.environ, CORE: "fast"},
+        cwd=TOP,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    line = "interlock: INTERLOCK_CORE is 'fast', expected compiled or interpreted\n"
+    assert (told.returncode, told.stdout, told.stderr) == (1, "", line)
+
+
+def test_compile_takes_no_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compile", "--fast"]) == 2
+    told = "interlock: compile takes no options, but was given --fast\n"
+    assert capsys.readouterr().err == told
+
+
+def test_without_the_compiler_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    assert main(["compile"]) == 1
+    told = "interlock: mypyc is not installed: pip install 'interlock[compiled]'\n"
+    assert capsys.readouterr().err == told
 
 
 def _adapted(text: str) -> str:

@@ -10,7 +10,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 TOP = Path(__file__).parents[2]
-CODE = ("server", "statemachine", "compiled", "tests", "benchmarks", "docs")
+CODE = ("server", "statemachine", "tests", "benchmarks", "docs")
 
 
 @dataclass(frozen=True)

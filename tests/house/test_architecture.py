@@ -13,6 +13,7 @@ from tests.house.source import Source, sources
 FLOORS = (
     ("server.__main__",),
     ("server.cli", "server.api"),
+    ("server.compiled",),
     ("server.simulation", "server.processes"),
     ("server.server", "server.thread_pool"),
     (

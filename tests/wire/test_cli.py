@@ -21,7 +21,7 @@ from tests.wire.client import Client
 
 GET = b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n"
 LINE = re.compile(
-    r"Interlock 0\.1\.0 serves (.+) on http://127\.0\.0\.1:(\d+) "
+    r"Interlock 0\.1\.0(?: \(compiled\))? serves (.+) on http://127\.0\.0\.1:(\d+) "
     r"with (\d+) threads? \(pid (\d+)\)\n"
 )
 

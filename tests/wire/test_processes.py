@@ -25,7 +25,7 @@ from tests.wire.test_cli import GET, Process, processes
 __all__ = ["processes"]  # a fixture
 
 LINE = re.compile(
-    r"Interlock 0\.1\.0 serves (.+) on http://127\.0\.0\.1:(?P<port>\d+) "
+    r"Interlock 0\.1\.0(?: \(compiled\))? serves (.+) on http://127\.0\.0\.1:(?P<port>\d+) "
     r"with (\d+) threads? in each of (\d+) processes \(pid (?P<pid>\d+)\)\n"
 )
 LEDGER = re.compile(r"ledger: accepted (\d+) = " + r"\D+ (\d+)" * 5 + "\n")

@@ -109,7 +109,7 @@ def _tallies(arrows: Iterable[Arrow]) -> list[str]:
 
 
 BOUND_HEAD: Final = '''\
-"""Written by `python -m compiled build`; do not edit."""
+"""Written by `python -m server compile`; do not edit."""
 
 from collections.abc import Callable, Mapping
 from typing import ClassVar, Final

@@ -1,4 +1,4 @@
-"""Makes the compiled core: copies, events, C, and one shared object, below `build/compiled`."""
+"""Makes the compiled core: copies, events, C, and one shared object, in a folder of their own."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from compiled import FOLDER, MANIFEST, TOP, CompiledError, digest
-from compiled.copying import Copy
-from compiled.events import BOUND_HEAD, bound_of, events_of
+from server.compiled import FOLDER, MANIFEST, TOP, CompiledError, digest
+from server.compiled.copying import Copy
+from server.compiled.events import BOUND_HEAD, bound_of, events_of
 from statemachine import Model, System, load_system
+from statemachine.tables import spec_folder
 
 MODULES: Final = (
     *("statemachine.model", "statemachine.ahead"),
@@ -44,6 +45,8 @@ MODELS: Final = {
 
 BOUND: Final = "statemachine._bound"
 
+LEFT_OUT: Final = shutil.ignore_patterns("*.pyc", "build", "_html", "_spec")
+
 SETUP: Final = """\
 import sys
 from setuptools import setup
@@ -63,7 +66,7 @@ def build(folder: Path = FOLDER) -> str:
             raise CompiledError(f"{needed} is not installed: pip install 'interlock[compiled]'")
     shutil.rmtree(folder, ignore_errors=True)
     for package in ("server", "statemachine"):
-        shutil.copytree(TOP / package, folder / package, ignore=shutil.ignore_patterns("*.pyc"))
+        shutil.copytree(TOP / package, folder / package, ignore=LEFT_OUT)
     _write_copies(folder)
     (folder / "setup.py").write_text(SETUP, "utf-8")
     files = " ".join(_file_of(name) for name in (*MODULES, BOUND))
@@ -82,7 +85,7 @@ def build(folder: Path = FOLDER) -> str:
 
 
 def _write_copies(folder: Path) -> None:
-    system = load_system(TOP / "spec")
+    system = load_system(spec_folder())
     bounds: list[str] = []
     for name in MODULES:
         file = folder / _file_of(name)
@@ -117,8 +120,8 @@ def _keep(folder: Path) -> str:
     }
     sources = [
         *(_file_of(name) for name in MODULES),
-        *(str(file.relative_to(TOP)) for file in sorted((TOP / "spec").glob("*.toml"))),
-        *(f"compiled/{Path(inspect.getfile(one)).name}" for one in (Copy, events_of, build)),
+        *(str(file.relative_to(TOP)) for file in sorted(spec_folder().glob("*.toml"))),
+        *(str(Path(inspect.getfile(one)).relative_to(TOP)) for one in (Copy, events_of, build)),
     ]
     told = {
         "python": sys.version,

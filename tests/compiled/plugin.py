@@ -1,15 +1,16 @@
-"""For pytest: `-p compiled.plugin` runs the tests on the compiled core, which must be there.
+"""For pytest: `-p tests.compiled.plugin` runs the tests on the compiled core, which must be there.
 
 Left out is what a compiled class has not: the stock engine, and methods that a test may replace.
 """
 
 from __future__ import annotations
 
+import os
 from typing import Final
 
 import pytest
 
-from compiled import CompiledError, install
+from server.compiled import CORE, CompiledError, install
 
 PATCHING: Final = frozenset(
     {
@@ -36,8 +37,10 @@ ON_BOTH: Final = frozenset(
 )
 """Tests whose examples draw the engine."""
 
+# Servers in processes of their own have it as well, but for those on the stock engine.
+os.environ[CORE] = ""
 if not install():
-    raise CompiledError("there is no compiled core: run `make compiled`")
+    raise CompiledError("there is no compiled core: python -m server compile")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

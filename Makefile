@@ -75,7 +75,7 @@ docs: $(VENV)/.docs ## build the documentation site, docs/_build/html, and check
 docs-links: docs ## ask whether the addresses that the site links to still answer (needs the network)
 	$(BIN)/python -m sphinx --builder linkcheck --conf-dir docs docs/_build/pages docs/_build/links
 
-bench: $(PEERS)/.gauntlet ## speed by scenario beside waitress, cheroot, gunicorn, granian, nginx; needs wrk (ARGS="--quick")
+bench: $(PEERS)/.gauntlet compiled ## speed by scenario beside waitress, cheroot, gunicorn, granian, nginx; needs wrk (ARGS="--quick")
 	$(PEERS)/bin/python -m benchmarks.speed $(ARGS)
 
 bench-parts: $(VENV)/.bench ## what an event, a trace and a switch of Interlock cost
@@ -136,5 +136,5 @@ $(PEERS)/bin/python:
 	@PYTHON=$(PYTHON) .ci/make-venv $(PEERS)
 
 $(PEERS)/.gauntlet: $(PEERS)/bin/python .ci/constraints-gauntlet.txt
-	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints-gauntlet.txt transitions waitress cheroot gunicorn granian
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints-gauntlet.txt transitions mypy_extensions waitress cheroot gunicorn granian
 	@touch $@

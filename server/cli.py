@@ -21,7 +21,8 @@ from server.log_file import LogFile, file_stream, opened
 from server.net.access_log import STANDARD_OUTPUT, tell_lost
 from server.operating import tell_where
 from server.server import Server
-from statemachine import SpecError, StateMachineError, ahead
+from statemachine import SpecError, StateMachineError
+from statemachine.ahead import IS_COMPILED
 
 DESCRIPTION = """\
 Interlock: a multi-threaded HTTP/1.1 server whose connections and workers are state machines.
@@ -196,8 +197,7 @@ def _threads_from_input() -> str:
 
 def _version() -> str:
     """The server's, and whether its core is compiled."""
-    is_compiled = not str(ahead.__file__).endswith(".py")
-    return f"{server.__version__} (compiled)" if is_compiled else server.__version__
+    return f"{server.__version__} (compiled)" if IS_COMPILED else server.__version__
 
 
 def _announcement(config: Config, url: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from statemachine.errors import SealError
 from statemachine.model import Arrow, MachineSpec, Model, System
@@ -16,6 +16,9 @@ from statemachine.noting import Log, numbered
 
 if TYPE_CHECKING:
     from statemachine.machine import Binder
+
+IS_COMPILED: Final = not __file__.endswith(".py")
+"""Whether the compiled core runs: this module is of it."""
 
 
 class Bound:

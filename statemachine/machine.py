@@ -288,7 +288,7 @@ def compile_events(
     rows, known = arrows or {}, Known()
     return {
         name: compiled(
-            _plan(machine, event, loud=loud, hook=hook, log=log, arrows=rows), model, known
+            plan_of(machine, event, loud=loud, hook=hook, log=log, arrows=rows), model, known
         )
         for name, event in machine.events.items()
     }
@@ -338,7 +338,7 @@ def _silences(machine: transitions.Machine) -> Iterator[str]:
         yield "ignore_invalid_triggers swallows events"
 
 
-def _plan(
+def plan_of(
     machine: transitions.Machine,
     event: Event,
     *,

@@ -86,7 +86,7 @@ def compiled(plan: Plan, model: type, known: Known) -> Callable[..., object]:
 
     Raises SealError for a name that cannot be written down, or that the model does not answer to.
     """
-    writer = _Writer(plan, model, known)
+    writer = Writer(plan, model, known)
     text = writer.function()
     file = f"<sealed {'traced ' if plan.hook else ''}{plan.machine}.{plan.event}>"
     exec(compile(text, file, "exec"), writer.names)  # noqa: S102 - our own text, its names checked
@@ -106,7 +106,7 @@ def plain_name(name: str) -> bool:
     return name.isascii() and name.isidentifier() and not keyword.iskeyword(name)
 
 
-class _Writer:
+class Writer:
     """Writes one function. `names` is what its text may refer to."""
 
     def __init__(self, plan: Plan, model: type, known: Known) -> None:

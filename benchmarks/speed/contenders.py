@@ -49,6 +49,8 @@ class Served(Enum):
         return sizes.get(self, len(HELLO))
 
 
+COMPILED = "Interlock, compiled"
+
 Command = Callable[[int, Served, Path], list[str]]
 
 
@@ -64,6 +66,8 @@ class Contender:
 
     def version(self) -> str | None:
         """Its version; None where it is not installed; empty where it has none."""
+        if self.name == COMPILED and not _is_compiled():
+            return None
         if self.package == "interlock":
             import server  # noqa: PLC0415 - the checkout's, which a peer's run does without
 
@@ -101,7 +105,24 @@ def make_files(folder: Path) -> None:
     (below / BIG).write_bytes(bytes(BIG_BYTES))
 
 
+def _is_compiled() -> bool:
+    from server.compiled import CompiledError, usable  # noqa: PLC0415 - the checkout's, as above
+
+    try:
+        return usable() is not None
+    except CompiledError:
+        return False
+
+
 def _interlock(port: int, served: Served, files: Path) -> list[str]:
+    return ["env", "INTERLOCK_CORE=interpreted", *_either(port, served, files)]
+
+
+def _compiled(port: int, served: Served, files: Path) -> list[str]:
+    return ["env", "INTERLOCK_CORE=compiled", *_either(port, served, files)]
+
+
+def _either(port: int, served: Served, files: Path) -> list[str]:
     what = ["--root", str(files)] if served.is_file else ["--app", APPLICATION]
     idle = ["--idle-seconds-max", str(IDLE_SECONDS_MAX)]
     at = ["--host", "127.0.0.1", "--port", str(port), "--threads", str(THREADS)]
@@ -176,6 +197,7 @@ def _nginx(port: int, _: Served, files: Path) -> list[str]:
 
 CONTENDERS = (
     Contender("Interlock", "interlock", _interlock),
+    Contender(COMPILED, "interlock", _compiled),
     Contender("waitress", "waitress", _waitress),
     Contender("cheroot", "cheroot", _cheroot),
     Contender("gunicorn", "gunicorn", _gunicorn, "gthread, 1 worker"),

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gauntlet.contenders import TOP
-from benchmarks.speed.contenders import THREADS, Contender
+from benchmarks.speed.contenders import COMPILED, THREADS, Contender
 from benchmarks.speed.scenarios import POOL, Round, Scenario
 
 KEPT = TOP / "benchmarks" / "results" / "speed.json"
-US, COMPILED = POOL, "Interlock, compiled"
+US = POOL
 OURS = (US, COMPILED)
 IN_BRACKETS = "in brackets, what Interlock does of that, interpreted and compiled"
 NOT_MEASURED = (

@@ -14,7 +14,6 @@ Who embeds the server calls `install` before it imports `server.api`, or `Server
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 import sys
@@ -52,7 +51,7 @@ class _Finder(MetaPathFinder):
         self,
         fullname: str,
         path: Sequence[str] | None,  # noqa: ARG002 - the protocol's
-        target: ModuleType | None = None,  # noqa: ARG002
+        target: ModuleType | None = None,  # noqa: ARG002 - the same
     ) -> ModuleSpec | None:
         file = self._files.get(fullname)
         if file is None:
@@ -61,27 +60,36 @@ class _Finder(MetaPathFinder):
         return importlib.util.spec_from_file_location(fullname, file, loader=loader)
 
 
-def install(folder: Path = FOLDER) -> bool:
-    """Let the compiled modules be imported from now on. False: there are none for this Python.
+def usable(folder: Path = FOLDER) -> Mapping[str, Path] | None:
+    """The files of the compiled modules, by their names; None where there are none for this Python.
 
-    Raises CompiledError where they were made of another text than the files have now, or where
-    the server has been imported already.
+    Raises CompiledError where they were made of another text than the files have now.
     """
     manifest = folder / MANIFEST
     if not manifest.exists():
-        return False
+        return None
     told = json.loads(manifest.read_text("utf-8"))
     if told["python"] != sys.version:
-        return False
+        return None
     if told["digest"] != digest(told["sources"]):
         raise CompiledError(
             "the compiled core was made of other files than there are now: python -m server compile"
         )
     if importlib.util.find_spec("mypy_extensions") is None:
         raise CompiledError("mypy_extensions is not installed: pip install mypy_extensions")
-    if early := sorted(told["modules"].keys() & sys.modules.keys()):
+    return {name: folder / path for name, path in told["modules"].items()}
+
+
+def install(folder: Path = FOLDER) -> bool:
+    """Let the compiled modules be imported from now on. False: there are none for this Python.
+
+    Raises as `usable` does, or where the server has been imported already.
+    """
+    files = usable(folder)
+    if files is None:
+        return False
+    if early := sorted(files.keys() & sys.modules.keys()):
         raise CompiledError(f"{early[0]} was imported before the compiled core was installed")
-    files = {name: folder / path for name, path in told["modules"].items()}
     sys.meta_path.insert(0, _Finder(files))
     return True
 
@@ -114,6 +122,8 @@ def choose(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
 
 def digest(names: Sequence[str]) -> str:
     """What the files of these names say, below the repository's top; a missing one says nothing."""
+    import hashlib  # noqa: PLC0415 - a start without a compiled core needs none
+
     whole = hashlib.sha256()
     for name in names:
         file = TOP / name

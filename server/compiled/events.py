@@ -34,7 +34,7 @@ from statemachine.noting import numbered
 INDENT: Final = "    "
 
 
-class _Writer(sealing._Writer):
+class _Writer(sealing.Writer):
     """Writes one event as a method. `states` are those that it names."""
 
     def __init__(
@@ -87,7 +87,7 @@ def events_of(model: type[Model], spec: MachineSpec, system: System) -> tuple[st
     states: set[str] = set()
     texts = []
     for event in built.events.values():
-        plan = machine._plan(built, event, loud=True, hook=None, log=None, arrows=arrows)
+        plan = machine.plan_of(built, event, loud=True, hook=None, log=None, arrows=arrows)
         texts.append(_Writer(plan, model, numbers, states).function())
     return "\n\n".join(texts), states
 

@@ -28,15 +28,6 @@ PATCHING: Final = frozenset(
 )
 """Tests that put a method of their own in place of a compiled one, or a number that acts."""
 
-ON_BOTH: Final = frozenset(
-    {
-        "test_any_request_survives",
-        "test_arbitrary_bytes_raise_nothing_but_protocol_errors",
-        "test_any_response_reads_back",
-    }
-)
-"""Tests whose examples draw the engine."""
-
 # Servers in processes of their own have it as well, but for those on the stock engine.
 os.environ[CORE] = ""
 if not install():
@@ -54,4 +45,4 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _is_not_ours(item: pytest.Item) -> bool:
     name, _, parameters = item.name.partition("[")
     is_stock = "stock" in parameters.removesuffix("]").split("-") or "::TestStock" in item.nodeid
-    return is_stock or name in PATCHING | ON_BOTH
+    return is_stock or name in PATCHING or "searches_all_again" in parameters

@@ -82,8 +82,8 @@ def _noticed() -> bool:
 
 @pytest.mark.parametrize("fault", FAULTY_TEXT)
 def test_a_fault_in_the_text_is_noticed(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    sound, (old, new) = sealing._Writer.function, FAULTY_TEXT[fault]
-    monkeypatch.setattr(sealing._Writer, "function", lambda writer: sound(writer).replace(old, new))
+    sound, (old, new) = sealing.Writer.function, FAULTY_TEXT[fault]
+    monkeypatch.setattr(sealing.Writer, "function", lambda writer: sound(writer).replace(old, new))
     assert _noticed()
 
 
@@ -137,9 +137,9 @@ def test_the_command_line_counts_and_replays(capsys: pytest.CaptureFixture[str])
 def test_the_command_line_shows_what_differs(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sound = sealing._Writer.function
+    sound = sealing.Writer.function
     monkeypatch.setattr(
-        sealing._Writer, "function", lambda writer: sound(writer).replace("return True", "return")
+        sealing.Writer, "function", lambda writer: sound(writer).replace("return True", "return")
     )
     assert differential.main(["--machines", "20", "--seed", "7"]) == 1
     shown = capsys.readouterr()

@@ -17,8 +17,11 @@ from server.http1.reader import RequestReader
 from server.http1.writer import ResponseWriter
 from statemachine import Binder, Engine, load_system
 from statemachine._generated import RequestState
+from statemachine.ahead import IS_COMPILED
 
 ENGINES: tuple[Engine, ...] = ("sealed", "stock")
+ENGINES_HERE = ENGINES[:1] if IS_COMPILED else ENGINES
+"""What examples draw from: a compiled class runs on the sealed engine alone."""
 
 SMALL = Config(
     request_line_bytes_max=256,

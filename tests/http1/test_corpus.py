@@ -20,7 +20,7 @@ from server.http1.events import ENDED_BETWEEN, ENDED_WITHIN
 from server.http1.head import KEPT_BYTES_MAX, KEPT_HEADS_MAX, kept_heads
 from server.http1.messages import Field, Fields, RequestHead
 from statemachine._generated import RequestState
-from tests.http1.talk import SMALL, Bound, Told, bound_to, read, split_at
+from tests.http1.talk import ENGINES_HERE, SMALL, Bound, Told, bound_to, read, split_at
 
 CORPUS = Path(__file__).parent.parent / "corpus"
 
@@ -192,7 +192,7 @@ def test_what_is_kept_of_a_section_is_for_its_version_alone(bound: Bound) -> Non
 def test_any_split_makes_no_difference(data: st.DataObject) -> None:
     case = data.draw(st.sampled_from(BOTH))
     cuts = data.draw(st.lists(st.integers(0, len(case.wire))))
-    bound = bound_to(data.draw(st.sampled_from(("sealed", "stock"))))
+    bound = bound_to(data.draw(st.sampled_from(ENGINES_HERE)))
     whole = read([case.wire], bound=bound).without_message()
     assert read(split_at(case.wire, cuts), bound=bound).without_message() == whole
 

@@ -20,7 +20,7 @@ from server.http1.messages import Fields, RequestHead
 from server.http1.reader import RequestReader
 from statemachine import IllegalEvent
 from statemachine._generated import RequestState
-from tests.http1.talk import SMALL, Bound, bound_to, read, split_at
+from tests.http1.talk import ENGINES_HERE, SMALL, Bound, bound_to, read, split_at
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
@@ -311,7 +311,7 @@ def test_any_request_survives(
     config = Config(body_bytes_max=60)
     wire = b"".join(one for one, _ in drawn)
     cuts = data.draw(st.lists(st.integers(0, len(wire)), max_size=8))
-    bound = bound_to(data.draw(st.sampled_from(("sealed", "stock"))))
+    bound = bound_to(data.draw(st.sampled_from(ENGINES_HERE)))
     outcome = read(split_at(wire, cuts), bound=bound, config=config)
     assert outcome.message == ""
     came = [
@@ -321,7 +321,7 @@ def test_any_request_survives(
     assert came == [meant for _, meant in drawn]
 
 
-@given(st.lists(st.binary(max_size=60), max_size=8), st.sampled_from(("sealed", "stock")))
+@given(st.lists(st.binary(max_size=60), max_size=8), st.sampled_from(ENGINES_HERE))
 def test_arbitrary_bytes_raise_nothing_but_protocol_errors(
     pieces: list[bytes], engine: str
 ) -> None:

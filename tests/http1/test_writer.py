@@ -16,7 +16,7 @@ from server.http1.messages import Field, FileRegion, RequestHead, Response
 from server.http1.writer import ResponseWriter
 from statemachine import IllegalEvent
 from statemachine._generated import ResponseState
-from tests.http1.talk import Bound, bound_to, read
+from tests.http1.talk import ENGINES_HERE, Bound, bound_to, read
 from tests.http1.test_reader import TCHARS
 
 DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
@@ -82,7 +82,7 @@ statuses = st.integers(200, 599)
     method=st.sampled_from(["GET", "HEAD", "POST"]),
     minor=st.sampled_from([0, 1]),
     ends=st.booleans(),
-    engine=st.sampled_from(["sealed", "stock"]),
+    engine=st.sampled_from(ENGINES_HERE),
 )
 def test_any_response_reads_back(
     *,

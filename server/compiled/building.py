@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import inspect
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -64,6 +65,10 @@ def build(folder: Path = FOLDER) -> str:
     for needed in ("mypyc", "setuptools"):
         if importlib.util.find_spec(needed) is None:
             raise CompiledError(f"{needed} is not installed: pip install 'interlock[compiled]'")
+    if os.environ.get("INTERLOCK_SPEC"):
+        raise CompiledError(
+            "only the spec that comes along is compiled: unset INTERLOCK_SPEC"
+        )
     shutil.rmtree(folder, ignore_errors=True)
     for package in ("server", "statemachine"):
         shutil.copytree(TOP / package, folder / package, ignore=LEFT_OUT)

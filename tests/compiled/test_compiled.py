@@ -151,6 +151,15 @@ def test_without_the_compiler_it_says_what_to_install(
     assert capsys.readouterr().err == told
 
 
+def test_another_spec_is_not_compiled(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("INTERLOCK_SPEC", "elsewhere")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    assert main(["compile"]) == 1
+    assert capsys.readouterr().err.endswith("unset INTERLOCK_SPEC\n")
+
+
 def _adapted(text: str) -> str:
     copy = Copy(f"from __future__ import annotations\n{text}")
     copy.adapt()

@@ -66,9 +66,7 @@ def build(folder: Path = FOLDER) -> str:
         if importlib.util.find_spec(needed) is None:
             raise CompiledError(f"{needed} is not installed: pip install 'interlock[compiled]'")
     if os.environ.get("INTERLOCK_SPEC"):
-        raise CompiledError(
-            "only the spec that comes along is compiled: unset INTERLOCK_SPEC"
-        )
+        raise CompiledError("only the spec that comes along is compiled: unset INTERLOCK_SPEC")
     shutil.rmtree(folder, ignore_errors=True)
     for package in ("server", "statemachine"):
         shutil.copytree(TOP / package, folder / package, ignore=LEFT_OUT)

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -68,23 +69,32 @@ def build(folder: Path = FOLDER) -> str:
     if os.environ.get("INTERLOCK_SPEC"):
         raise CompiledError("only the spec that comes along is compiled: unset INTERLOCK_SPEC")
     shutil.rmtree(folder, ignore_errors=True)
-    for package in ("server", "statemachine"):
-        shutil.copytree(TOP / package, folder / package, ignore=LEFT_OUT)
-    _write_copies(folder)
-    (folder / "setup.py").write_text(SETUP, "utf-8")
+    folder.mkdir(parents=True)
+    # Elsewhere: below the files that it copies, mypy would take those for others of the same name.
+    with tempfile.TemporaryDirectory(prefix="interlock-compile-") as name:
+        place = Path(name)
+        for package in ("server", "statemachine"):
+            shutil.copytree(TOP / package, place / package, ignore=LEFT_OUT)
+        _write_copies(place)
+        _compile(place, folder / "log.txt")
+        return _keep(place, folder)
+
+
+def _compile(place: Path, log: Path) -> None:
+    """Raises CompiledError."""
+    (place / "setup.py").write_text(SETUP, "utf-8")
     files = " ".join(_file_of(name) for name in (*MODULES, BOUND))
     ran = subprocess.run(  # noqa: S603 - the words are our own
         [sys.executable, "setup.py", "build_ext", "--inplace", files],
-        cwd=folder,
+        cwd=place,
         capture_output=True,
         text=True,
         check=False,
     )
-    (folder / "log.txt").write_text(ran.stdout + ran.stderr, "utf-8")
+    log.write_text(ran.stdout + ran.stderr, "utf-8")
     if ran.returncode:
         wrong = [line for line in (ran.stdout + ran.stderr).split("\n") if "error" in line]
-        raise CompiledError(f"not compiled: {(wrong or ['?'])[0]} (all: {folder / 'log.txt'})")
-    return _keep(folder)
+        raise CompiledError(f"not compiled: {(wrong or ['?'])[0]} (all: {log})")
 
 
 def _write_copies(folder: Path) -> None:
@@ -112,15 +122,15 @@ def _give_events(copy: Copy, name: str, system: System) -> str:
     return "\n".join([*finals, "", "", bound_of(f"{model.__name__}Bound", spec, system)])
 
 
-def _keep(folder: Path) -> str:
+def _keep(place: Path, folder: Path) -> str:
     """Keep the shared objects, and write down what they are of."""
-    files = {
-        str(file.relative_to(folder)).partition(".")[0].replace("/", "."): str(
-            file.relative_to(folder)
-        )
-        for file in folder.rglob("*.so")
-        if "build" not in file.relative_to(folder).parts
-    }
+    files = {}
+    for file in place.rglob("*.so"):
+        name = str(file.relative_to(place))
+        if not name.startswith("build/"):
+            files[name.partition(".")[0].replace("/", ".")] = name
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, folder / name)
     sources = [
         *(_file_of(name) for name in MODULES),
         *(str(file.relative_to(TOP)) for file in sorted(spec_folder().glob("*.toml"))),

@@ -27,11 +27,10 @@ from typing import Final
 TOP: Final = Path(__file__).parent.parent.parent
 IS_CHECKOUT: Final = (TOP / "pyproject.toml").exists()
 FOLDER: Final = TOP / "build" / "compiled" if IS_CHECKOUT else Path(__file__).parent / "build"
-"""Where it is built, with everything that is needed for that."""
+"""Where it is kept, with the log of its making."""
 MANIFEST: Final = "manifest.json"
 CORE: Final = "INTERLOCK_CORE"
 COMPILED, INTERPRETED = "compiled", "interpreted"
-
 
 NOT_SERVING: Final = ("compile", "ctl", "simulate")
 """Commands that are not for a compiled core."""

@@ -15,8 +15,7 @@ in `bound`, an object of one server's (`statemachine.ahead`):
             self.state = ConnectionState_EXCHANGING
             if b.hook is not None:
                 b.hook(self, b.arrows['C8'])
-
-Return
+            return  # it has moved
         raise IllegalEvent('connection', 'taken', self.state.name)
 
 Guards and effects are called: a call costs nothing where the C compiler sees both ends of it.

@@ -26,7 +26,7 @@ from typing import Final, Protocol
 from server.clock import Clock, imf_fixdate
 from statemachine import System, lines
 from statemachine.model import BIRTH_STEP
-from statemachine.noting import MARKED, NAMED, Log, Row, numbered, rows
+from statemachine.noting import MARKED, NAMED, Log, Noted, Row, numbered, rows
 from statemachine.tracefile import Ending, Header, digest
 
 LOG = logging.getLogger("interlock.flight")
@@ -55,9 +55,9 @@ class Flight:
     """A ring of the last `events_max` arrows."""
 
     def __init__(self, system: System, clock: Clock, events_max: int) -> None:
-        self._ring: deque[int | Row] = deque(maxlen=events_max)
+        self._ring: deque[Noted] = deque(maxlen=events_max)
         self._seconds = clock.monotonic
-        self._marked: int | Row = 0
+        self._marked = 0
         self._mark_due = 0.0
         self.log = Log(self._ring.append, numbered(system.arrows))
 

@@ -7,17 +7,21 @@ and its check proves that no way through the machine opens an entry without clos
 twice. Here the arrows are counted as they are taken. `left_open` is counted otherwise, from the
 connections themselves, so that the sum can be held against something.
 
-Threads: the counts may be read from any, and advanced from any: one call of a builtin is one step
-of the interpreter, so that no count is lost and none needs a lock.
+Threads: the counts may be read from any, and advanced from any: to advance a builtin's iterator is
+one step of the interpreter, so that no count is lost and none needs a lock. Where the interpreter
+has no lock of its own, each has one.
 """
 
 from __future__ import annotations
 
-import itertools
+import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from operator import attrgetter
+from itertools import repeat
+from operator import attrgetter, length_hint
+from typing import Final
 
 from statemachine import LedgerSpec, Model
 
@@ -82,6 +86,35 @@ COUNTS_MAX = 10
 """How often open entries are counted again when something has moved meanwhile."""
 
 
+MOST: Final = sys.maxsize
+
+
+class LockedCount:
+    """Counts down from MOST, as `repeat` does, on an interpreter where that is no single step."""
+
+    __slots__ = ("_left", "_lock")
+
+    def __init__(self) -> None:
+        self._left = MOST
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> Iterator[None]:
+        return self
+
+    def __next__(self) -> None:
+        with self._lock:
+            self._left -= 1
+
+    def __length_hint__(self) -> int:
+        return self._left
+
+
+def _count() -> Iterator[None]:
+    """What is advanced once for each. How many there were is what it is shorter by."""
+    locked = getattr(sys, "_is_gil_enabled", None)
+    return repeat(None, MOST) if locked is None or locked() else LockedCount()
+
+
 class Tallies(Mapping[str, Callable[[], object]]):
     """What counts each of these arrows. A count is made when it is first asked for, which for most
     of a short life's is never.
@@ -91,7 +124,7 @@ class Tallies(Mapping[str, Callable[[], object]]):
 
     def __init__(self, arrows: Iterable[str]) -> None:
         self._arrows = dict.fromkeys(arrows)
-        self._counts: dict[str, itertools.count[int]] = {}
+        self._counts: dict[str, Iterator[None]] = {}
 
     def __getitem__(self, arrow: str) -> Callable[[], object]:
         count = self._counts.get(arrow)
@@ -99,7 +132,7 @@ class Tallies(Mapping[str, Callable[[], object]]):
             if arrow not in self._arrows:
                 raise KeyError(arrow)
             # One step of the interpreter: whoever comes second counts with the first one's.
-            count = self._counts.setdefault(arrow, itertools.count())
+            count = self._counts.setdefault(arrow, _count())
         return count.__next__
 
     def __iter__(self) -> Iterator[str]:
@@ -111,8 +144,7 @@ class Tallies(Mapping[str, Callable[[], object]]):
     def taken(self, arrow: str) -> int:
         """How often it was taken so far; 0 for one that nobody counts."""
         count = self._counts.get(arrow)
-        # A count shows its next number, and nothing else of it can be read without advancing it.
-        return 0 if count is None else int(repr(count)[len("count(") : -1])
+        return 0 if count is None else MOST - length_hint(count)
 
 
 class Ledger:

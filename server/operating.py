@@ -17,7 +17,7 @@ from server.http1.messages import Request, Response
 from server.net.threads import Thread, Threading
 from server.ops.addresses import host_of, is_loopback
 from server.ops.feed import Feed
-from server.ops.prefix import PREFIX, Handler, before, parting
+from server.ops.prefix import PREFIX, Handler, parting
 from server.ops.settings import check_reach, door_of, own_address
 
 if TYPE_CHECKING:
@@ -151,25 +151,25 @@ class Operating:
         self._aside = self._control = None
         self._threads.clear()
 
-    def before(self, handler: Handler, host: str) -> Handler:
-        """The handler of a server that listens on this address: with the pages before it, where
-        nobody but this machine reaches them.
+    def reserved(self, host: str) -> tuple[str, Handler] | None:
+        """The prefix of the pages and their handler, in a server that listens on this address:
+        None where others than this machine may reach it.
         """
-        if not _are_before(self._config, host):
-            return handler
+        if not _are_reserved(self._config, host):
+            return None
         several = self._commanded is None
-        return before(parting(self._answer) if several else self._answer, handler)
+        return PREFIX, parting(self._answer) if several else self._answer
 
 
 def tell_where(config: Config, url: str) -> None:
     """Log where the pages are, if they are on the port of a server that is met at `url`. Those that
     have a listener of their own are told of when it is opened.
     """
-    if _are_before(config, host_of(url.partition("//")[2])):
+    if _are_reserved(config, host_of(url.partition("//")[2])):
         LOG.info("the operator's pages are on %s", url + PREFIX)
 
 
-def _are_before(config: Config, host: str) -> bool:
+def _are_reserved(config: Config, host: str) -> bool:
     return not config.ops_bind and is_loopback(host)
 
 

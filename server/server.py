@@ -335,7 +335,6 @@ class Server:
                 access_log.close()
             raise
         listener = bind_type(Listener)(listening, ground.transport)
-        handler = self._operating.before(handler, listener.address[0])
         pool = make_pool(config, self._binder, ground, self._recording.dump)
         responder = Responder(
             bind_type(ResponseWriter),
@@ -346,7 +345,8 @@ class Server:
             meter=self._meter if config.observed else None,
         )
         reservoir = reservoir_of(config, pool.threading)
-        desk = Desk(handler, self._recording.log)
+        reserved = self._operating.reserved(listener.address[0])
+        desk = Desk(handler, self._recording.log, reserved)
         rooms = Rooms(
             config=config,
             clock=clock,

@@ -25,7 +25,7 @@ from typing import Final, cast
 from server.clock import Clock, imf_fixdate
 from server.errors import StartError
 from statemachine import System, chunks
-from statemachine.noting import LOST, Log, Row, numbered
+from statemachine.noting import LOST, Log, Noted, Row, numbered
 from statemachine.tracefile import Ending, Header, digest
 
 LOG = logging.getLogger("interlock.trace")
@@ -45,7 +45,7 @@ class Tracer:
     def __init__(self, system: System, clock: Clock, last_rows_max: int) -> None:
         self._system = system
         self._wall = clock.wall
-        self._queue: deque[int | Row] = deque(maxlen=QUEUE_ROWS_MAX)
+        self._queue: deque[Noted] = deque(maxlen=QUEUE_ROWS_MAX)
         self._tail: deque[Row] = deque(maxlen=last_rows_max)
         # Held while rows go from the queue to the tail, so that a dump finds each of them once.
         self._lock = threading.Lock()

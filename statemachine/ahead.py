@@ -6,13 +6,15 @@ sealed ones do: an object knows its server by its `bound`, which a `Maker` gives
 
 from __future__ import annotations
 
+import sys
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from statemachine.errors import SealError
 from statemachine.model import Arrow, MachineSpec, Model, System
 from statemachine.noting import Log, numbered
+from statemachine.sealing import advanced
 
 if TYPE_CHECKING:
     from statemachine.machine import Binder
@@ -20,10 +22,13 @@ if TYPE_CHECKING:
 IS_COMPILED: Final = not __file__.endswith(".py")
 """Whether the compiled core runs: this module is of it."""
 
+NEVER_RETURNED: Final = object()
+
 
 class Bound:
     """What one server counts, notes and hooks of one machine. Subclasses, which are written with
-    the events, hold a tally or None for each arrow. `rows` is what they were written from.
+    the events, hold for each arrow what is advanced when it is taken, or None. `rows` is what they
+    were written from.
     """
 
     rows: ClassVar[str] = ""
@@ -41,8 +46,20 @@ class Bound:
         self.arrows = arrows
 
 
+def count_of(tallies: Mapping[str, Callable[[], object]], arrow: str) -> Iterator[object] | None:
+    """What is advanced when the arrow is taken: the count itself, where the tally is one's
+    `__next__`, else an iterator that calls the tally.
+    """
+    tally = tallies.get(arrow)
+    if tally is None:
+        return None
+    return advanced(tally) or iter(tally, NEVER_RETURNED)
+
+
 class Maker:
-    """In place of a bound class: makes objects that are one server's."""
+    """In place of a bound class: makes objects that are one server's. Most classes have one of
+    their own, written with the events, which takes what the class does and no more.
+    """
 
     def __init__(self, model: Callable[..., object], bound: Bound) -> None:
         self._model = model
@@ -54,7 +71,7 @@ class Maker:
         return made
 
 
-def maker_of(binder: Binder, model: type[Model], spec: MachineSpec) -> Maker | None:
+def maker_of(binder: Binder, model: type[Model], spec: MachineSpec) -> Callable[..., object] | None:
     """What makes the model's objects for a binder's server; None for a class whose events are not
     written yet. Raises SealError for one whose events are of other rows, or for another engine.
     """
@@ -66,7 +83,15 @@ def maker_of(binder: Binder, model: type[Model], spec: MachineSpec) -> Maker | N
     if kind.rows != rows_of(spec, binder.system):
         raise SealError(f"{spec.name}: the compiled class was made of another spec")
     note = None if binder.log is None else _note_of(binder.log)
-    return Maker(model, kind(binder.tallies, note, binder.hook, binder.system.arrows))
+    bound = kind(binder.tallies, note, binder.hook, binder.system.arrows)
+    own: Callable[[Bound], Callable[..., object]] | None
+    own = getattr(sys.modules[vars(model)["__module__"]], maker_name(model.__name__), None)
+    return Maker(model, bound) if own is None else own(bound)
+
+
+def maker_name(model: str) -> str:
+    """What a class's own maker is called."""
+    return f"{model}Maker"
 
 
 def _note_of(log: Log) -> Callable[[int], object]:

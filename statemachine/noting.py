@@ -40,20 +40,27 @@ ARROWS_MAX: Final = MARKED
 """How many arrows a system may have, for all to have numbers."""
 
 EXTRA_BITS: Final = 64
-"""In a log without stamps, what a LINKED or NAMED says of the object is this much further left."""
+"""In a log without stamps, what a NAMED says of the object is this much further left."""
 
 Row = tuple[int, int, float]
 """A birth with a number added to it, the thread's ident or 0, and seconds of a clock, or 0."""
+
+
+Pair = tuple[int, int]
+"""In a log without stamps, a link: the births of the part and of the whole."""
+
+
+Noted = int | Row | Pair
 
 
 class Log(NamedTuple):
     """Where arrows are noted. `numbers` gives each its number, `append` may not raise.
 
     With a stamp, rows are noted: the two callables tell the thread's ident, and the seconds of a
-    clock that does not go back. Without, plain numbers are. Threads: any.
+    clock that does not go back. Without, plain numbers are, and pairs. Threads: any.
     """
 
-    append: Callable[[int | Row], object]
+    append: Callable[[Noted], object]
     numbers: Mapping[str, int]
     stamp: tuple[Callable[[], int], Callable[[], float]] | None = None
 
@@ -80,18 +87,19 @@ class Log(NamedTuple):
 
         return note_stamped if stamp else note
 
-    def linker(self) -> Callable[[Model, Model], None]:
-        """What notes that one object belongs to another: for each request."""
+    def linker(self) -> Callable[[Pair], object]:
+        """What notes that one object belongs to another, by the births of the two: for each
+        request. Without a stamp it is `append` itself.
+        """
         append, stamp = self.append, self.stamp
+        if stamp is None:
+            return append
 
-        def link(part: Model, whole: Model) -> None:
-            append(part.birth + LINKED | whole.birth // BIRTH_STEP << EXTRA_BITS)
+        def link(births: Pair) -> None:
+            part, whole = births
+            append((part + LINKED, whole // BIRTH_STEP, stamp[1]()))
 
-        def link_stamped(part: Model, whole: Model) -> None:
-            assert stamp is not None
-            append((part.birth + LINKED, whole.birth // BIRTH_STEP, stamp[1]()))
-
-        return link_stamped if stamp else link
+        return link
 
     def name(self, model: Model, number: int) -> None:
         """Note by which number the logs know an object."""
@@ -112,16 +120,20 @@ def numbered(arrows: Iterable[str]) -> dict[str, int]:
     return numbers
 
 
-def rows(noted: Iterable[int | Row]) -> list[Row]:
-    """What a log has noted, as rows. The time of a plain number is that of the last mark."""
-    found, seconds = [], 0.0
+def rows(noted: Iterable[Noted]) -> list[Row]:
+    """What a log has noted, as rows. The time of a number or a pair is that of the last mark."""
+    found: list[Row] = []
+    seconds = 0.0
     for one in noted:
-        if isinstance(one, tuple):
-            found.append(one)
-            continue
-        code, extra = one & (1 << EXTRA_BITS) - 1, one >> EXTRA_BITS
-        if code % BIRTH_STEP == MARKED:
-            seconds = code // BIRTH_STEP / 1000
-        else:
-            found.append((code, extra, seconds))
+        match one:
+            case (part, whole):
+                found.append((part + LINKED, whole // BIRTH_STEP, seconds))
+            case (_, _, _):
+                found.append(one)
+            case _:
+                code, extra = one & (1 << EXTRA_BITS) - 1, one >> EXTRA_BITS
+                if code % BIRTH_STEP == MARKED:
+                    seconds = code // BIRTH_STEP / 1000
+                else:
+                    found.append((code, extra, seconds))
     return found

@@ -15,7 +15,8 @@ effect included:
         return OTHERWISE(self)
 
 A test is written `f() == True`, not `f()`: stock lets a guard pass when its answer equals True. In
-loud events, methods of a few plain lines are there in place of their calls (`inlining`).
+loud events, methods of a few plain lines are there in place of their calls (`inlining`), and a
+count is advanced by `for _ in COUNT: break`.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from __future__ import annotations
 import enum
 import keyword
 import linecache
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MethodWrapperType
 
 from statemachine.errors import GuardRefused, SealError
 from statemachine.inlining import Inlined, inlined
@@ -104,6 +106,16 @@ def plain_name(name: str) -> bool:
     Python normalizes identifiers that are not ASCII, `getattr` does not.
     """
     return name.isascii() and name.isidentifier() and not keyword.iskeyword(name)
+
+
+def advanced(callback: Callback) -> Iterator[object] | None:
+    """The builtin's iterator whose `__next__` the callback is. To advance it without a call, as a
+    loop does, takes half the time: a call of such a method makes a tuple of its arguments first.
+    """
+    if not isinstance(callback, MethodWrapperType) or callback.__name__ != "__next__":
+        return None
+    found = callback.__self__
+    return found if isinstance(found, Iterator) and iter(found) is found else None
 
 
 class Writer:
@@ -194,6 +206,9 @@ class Writer:
     def calls(self, callbacks: Iterable[Callback]) -> list[str]:
         lines = []
         for callback in callbacks:
+            if self.plan.loud and (steps := advanced(callback)) is not None:
+                lines.append(f"for _ in {self.named('F', '', steps)}: break")
+                continue
             call, plain = self.call(callback), self.inlined(callback)
             lines += [call] if plain is None else [*plain.lines, plain.value]
         return [line for line in lines if line != "None"]

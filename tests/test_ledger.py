@@ -14,7 +14,7 @@ from typing import get_args
 import pytest
 
 from server.config import Config
-from server.ledger import COUNTS_MAX, TERMS, Account, Ledger
+from server.ledger import COUNTS_MAX, TERMS, Account, Ledger, LockedCount
 from server.lifecycle import Lifecycle
 from server.server import Server
 from statemachine import Binder, Engine, LedgerSpec, Model, TransitionError, load_system
@@ -135,6 +135,32 @@ def test_each_arrow_is_counted_under_its_term_and_no_other() -> None:
         count(ledger, arrow, 3)
         expected = dataclasses.replace(account(0), **{terms.get(arrow, "accepted"): 3})
         assert ledger.account() == ledger.account() == expected, "reading advances no count"
+
+
+@pytest.mark.parametrize("locked", [False, True], ids=["one-step", "locked"])
+def test_no_count_is_lost_between_threads(locked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the interpreter's lock and, as far as this interpreter can show it, without."""
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: not locked, raising=False)
+    ledger = fresh()
+    together = threading.Barrier(4)
+
+    def walk() -> None:
+        tally = ledger.tallies["C1"]
+        together.wait()
+        for _ in range(5_000):
+            tally()
+        steps = tally.__self__  # type: ignore[attr-defined]
+        assert isinstance(steps, LockedCount) is locked
+        for _ in zip(range(5_000), steps, strict=False):
+            pass
+
+    threads = [threading.Thread(target=walk) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ledger.account().accepted == 4 * 10_000
+    assert ledger.taken()["C1"] == 4 * 10_000
 
 
 def test_an_open_entry_is_seen_by_the_connection_s_own_state() -> None:

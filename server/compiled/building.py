@@ -27,7 +27,7 @@ MODULES: Final = (
     *(f"server.net.{one}" for one in ("connection", "reactor", "reading", "exchange", "desk")),
     *(f"server.net.{one}" for one in ("responder", "worker", "pool", "baton", "sleepers")),
     *(f"server.net.{one}" for one in ("deadlines", "timers", "meter", "intake", "transport")),
-    *("server.net.poller", "server.net.steps", "server.lifecycle", "server.ops.prefix"),
+    *("server.net.poller", "server.net.steps", "server.lifecycle"),
     *(f"server.http1.{one}" for one in ("reader", "writer", "messages", "buffer", "fields")),
     *("server.app.wsgi", "server.app.wsgi_environ", "server.app.wsgi_head"),
 )
@@ -118,6 +118,7 @@ def _give_events(copy: Copy, name: str, system: System) -> str:
     kind = model.State.__name__
     constants = {f"{kind}_{state}": f"generated.{kind}.{state}" for state in sorted(states)}
     copy.give_events(model.__name__, methods, constants)
+    copy.give_maker(model.__name__)
     finals = [f"{one}: Final = {value}" for one, value in constants.items()]
     return "\n".join([*finals, "", "", bound_of(f"{model.__name__}Bound", spec, system)])
 

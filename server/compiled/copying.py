@@ -19,6 +19,8 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from statemachine.ahead import maker_name
+
 FUTURE: Final = "from __future__ import annotations"
 ATTRIBUTES: Final = "from mypy_extensions import mypyc_attr as mypyc_attr_"
 BUILTIN: Final = frozenset({"AssertionError", "threading.local", "list[Worker]"})
@@ -63,7 +65,7 @@ class Copy:
 
     def give_events(self, name: str, methods: str, states: Iterable[str]) -> None:
         """Write the events at the end of a class."""
-        (node,) = [n for n in self._tree.body if isinstance(n, ast.ClassDef) and n.name == name]
+        node = self._class(name)
         needed = ", ".join([f"{name}Bound", *sorted(states)])
         self._imports += [
             "from typing import ClassVar as ClassVar_",
@@ -75,6 +77,18 @@ class Copy:
         last = node.end_lineno or node.lineno
         # One element of the list of lines, so that the numbers of the tree's nodes stay right.
         self._lines[last - 1] += "\n\n" + "\n".join(body)
+
+    def give_maker(self, name: str) -> None:
+        """Write a class's own maker behind it, if the class says itself what it is made of."""
+        node = self._class(name)
+        for method in node.body:
+            if isinstance(method, ast.FunctionDef) and method.name == "__init__":
+                last = node.end_lineno or node.lineno
+                self._lines[last - 1] += "\n\n\n" + _maker(name, method.args)
+
+    def _class(self, name: str) -> ast.ClassDef:
+        (node,) = [n for n in self._tree.body if isinstance(n, ast.ClassDef) and n.name == name]
+        return node
 
     def _fix(self, node: ast.Assign) -> None:
         """NAME = …, or ONE, TWO = …, …"""
@@ -129,6 +143,20 @@ class Copy:
             "    def __repr__(self) -> str:",
             f"        return f'{node.name}({shown})'",
         ])  # fmt: skip
+
+
+def _maker(name: str, taken: ast.arguments) -> str:
+    given = [one.arg for one in taken.args[1:]]
+    given += [f"{one.arg}={one.arg}" for one in taken.kwonlyargs]
+    return "\n".join([
+        f"class {maker_name(name)}:",
+        f"    def __init__(self, bound: {name}Bound) -> None:",
+        "        self.bound = bound",
+        f"    def __call__({ast.unparse(taken)}) -> {name}:",
+        f"        made = {name}({', '.join(given)})",
+        "        made.bound = self.bound",
+        "        return made",
+    ])  # fmt: skip
 
 
 def _attribute(what: str) -> str:

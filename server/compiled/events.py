@@ -8,8 +8,9 @@ in `bound`, an object of one server's (`statemachine.ahead`):
         s = self.state
         if s is ConnectionState_QUEUED:
             b = self.bound
-            if b.c8 is not None:
-                b.c8()
+            count = b.c8
+            if count is not None:
+                for _ in count: break
             if b.note is not None:
                 b.note(self.birth + 79)
             self.state = ConnectionState_EXCHANGING
@@ -67,8 +68,9 @@ class _Writer(sealing.Writer):
         return [
             *self.calls(row.leaving),
             "b = self.bound",
-            f"if b.{name.lower()} is not None:",
-            f"{INDENT}b.{name.lower()}()",
+            f"count = b.{name.lower()}",
+            "if count is not None:",
+            f"{INDENT}for _ in count: break",
             "if b.note is not None:",
             f"{INDENT}b.note(self.birth + {self._numbers[name]})",
             f"self.{self.plan.attribute} = {self.named('S', row.target)}",
@@ -104,7 +106,7 @@ def bound_of(name: str, spec: MachineSpec, system: System) -> str:
 
 
 def _tallies(arrows: Iterable[Arrow]) -> list[str]:
-    return [f"        self.{one.id.lower()} = tallies.get({one.id!r})" for one in arrows]
+    return [f"        self.{one.id.lower()} = count_of(tallies, {one.id!r})" for one in arrows]
 
 
 BOUND_HEAD: Final = '''\
@@ -114,7 +116,7 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar, Final
 
 from statemachine import _generated as generated
-from statemachine.ahead import Bound
+from statemachine.ahead import Bound, count_of
 from statemachine.model import Arrow, Model
 
 Tallies = Mapping[str, Callable[[], object]]

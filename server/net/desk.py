@@ -36,6 +36,11 @@ CUT = frozenset({ServerState.CUTTING, ServerState.FORCED})
 """States of the server in which a broken socket was broken by us."""
 
 
+def _after(prefix: str) -> str:
+    """The first text that is greater than each that begins with `prefix`; "" for an empty one."""
+    return prefix and prefix[:-1] + chr(ord(prefix[-1]) + 1)
+
+
 class Returns(Protocol):
     """What the reactor takes back. Threads: any."""
 
@@ -49,11 +54,23 @@ class Returns(Protocol):
 class Desk:
     """What all exchanges of one server share. In `log` it is noted whose each of them is.
 
+    `handler` answers all requests but those below a `reserved` prefix of the path, which has a
+    handler of its own.
+
     Threads: every worker. Nothing here changes after the start.
     """
 
-    def __init__(self, handler: Handler, log: Log | None = None) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        log: Log | None = None,
+        reserved: tuple[str, Handler] | None = None,
+    ) -> None:
         self.handler = handler
+        # A path begins with the prefix where it is not less than it, and less than what comes
+        # after all that do. That is no call; and for most paths it is one comparison.
+        self.reserved_from, self.reserved_handler = reserved or ("", handler)
+        self.reserved_to = _after(self.reserved_from)
         self.name = None if log is None else log.name
         self.link = None if log is None else log.linker()
 

@@ -62,7 +62,7 @@ class Exchange(Job):
         if desk.link is not None and desk.name is not None:
             if connection.requests == 0:
                 desk.name(connection, connection.serial)
-            desk.link(self, connection)
+            desk.link((self.birth, connection.birth))
 
     @property
     def line(self) -> str:
@@ -109,10 +109,13 @@ class Exchange(Job):
             if now - queued_at >= GONE_SECONDS and desk.has_left(connection):
                 return
             request = connection.take_request()
+            handler = desk.handler
+            if desk.reserved_from <= request.head.path < desk.reserved_to:
+                handler = desk.reserved_handler
             lease = self.lease
             lease.release()
             try:  # as in `lend`
-                response = desk.handler(request)
+                response = handler(request)
             except BaseException:  # SystemExit and the like end the exchange, never the worker
                 LOG.exception("%s: the handler raised", self)
                 response = Response(500)

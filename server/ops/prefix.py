@@ -12,15 +12,6 @@ PREFIX: Final = "/-/"
 Handler = Callable[[Request], Response]
 
 
-def before(pages: Handler, handler: Handler) -> Handler:
-    """`pages` for what is below PREFIX, `handler` for everything else."""
-
-    def routed(request: Request) -> Response:
-        return (pages if request.head.path.startswith(PREFIX) else handler)(request)
-
-    return routed
-
-
 def parting(pages: Handler) -> Handler:
     """The same for one of several processes: the connection ends after each page. Who asks again
     comes to a process that accepts, and so to none that has stood still since.

@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import itertools
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -22,6 +25,7 @@ from server.compiled.building import MODELS, MODULES
 from server.compiled.copying import Copy
 from server.compiled.events import events_of
 from statemachine import GuardRefused, IllegalEvent, Model, load_system
+from statemachine.ahead import count_of
 from tests.house.source import TOP
 
 SYSTEM = load_system("spec")
@@ -208,8 +212,9 @@ def test_events_ahead_of_time_are_the_spec_s(module: str) -> None:
                 noted: list[object] = []
                 bound = SimpleNamespace(note=None, arrows=SYSTEM.arrows)
                 bound.hook = lambda _, arrow, noted=noted: noted.append(arrow.id)
+                counts = {arrow.id: itertools.count() for arrow in spec.arrows[::2]}
                 for arrow in spec.arrows:
-                    setattr(bound, arrow.id.lower(), None)
+                    setattr(bound, arrow.id.lower(), counts.get(arrow.id))
                 one = SimpleNamespace(state=enum[state], birth=0, bound=bound)
                 for word in {**words.guards, **words.effects}.values():
                     setattr(one, word.python, lambda answer=answer: answer)
@@ -225,6 +230,42 @@ def test_events_ahead_of_time_are_the_spec_s(module: str) -> None:
                     with pytest.raises(GuardRefused if rows else IllegalEvent):
                         fire(one)
                     assert one.state is enum[state]
+                assert [i for i, count in counts.items() if next(count)] == [
+                    i for i in noted if i in counts
+                ]
+
+
+def test_a_tally_becomes_what_is_advanced() -> None:
+    count, called = itertools.count(), list[int]()
+    tallies: dict[str, Callable[[], object]] = {
+        "C1": count.__next__,
+        "C2": lambda: called.append(len(called)),
+    }
+    assert count_of(tallies, "C1") is count
+    assert count_of(tallies, "C3") is None
+    calls = count_of(tallies, "C2")
+    assert calls is not None
+    for _ in range(3):
+        for _ in calls:
+            break
+    assert called == [0, 1, 2]
+
+
+def test_a_class_s_own_maker_takes_what_the_class_does() -> None:
+    text = "class One:\n    def __init__(self, a: int, *, b: int = 2) -> None:\n        pass\n"
+    copy = Copy(f"from __future__ import annotations\nimport ast\n{text}")
+    copy.give_maker("One")
+    names: dict[str, Any] = {}
+    exec(copy.text(), names)
+    bound = object()
+    made = names["OneMaker"](bound)(1, b=3)
+    assert type(made) is names["One"]
+    assert made.bound is bound
+    with pytest.raises(TypeError):
+        names["OneMaker"](bound)(1, 2)
+    inherits = Copy("from __future__ import annotations\nimport ast\nclass One:\n    pass\n")
+    inherits.give_maker("One")
+    assert "OneMaker" not in inherits.text()
 
 
 def test_every_model_is_compiled() -> None:

@@ -13,7 +13,7 @@ import pytest
 from statemachine import Binder, Engine, GuardRefused, IllegalEvent, Model, TransitionError
 from statemachine._generated import WorkerState
 from statemachine.model import BIRTH_STEP
-from statemachine.noting import ARROWS_MAX, LINKED, MARKED, NAMED, Log, Row, numbered, rows
+from statemachine.noting import ARROWS_MAX, LINKED, MARKED, NAMED, Log, Noted, numbered, rows
 from tests.engine.test_door import EFFECTS, SYSTEM, at, each_engine, fake, questions, taken
 
 SEED = 20_261_125
@@ -28,7 +28,7 @@ class Tape:
     """A log and what it has noted."""
 
     def __init__(self, *, stamped: bool = False) -> None:
-        self.noted: deque[int | Row] = deque()
+        self.noted: deque[Noted] = deque()
         stamp = (threading.get_ident, lambda: 7.5) if stamped else None
         self.log = Log(self.noted.append, NUMBERS, stamp)
 
@@ -139,7 +139,7 @@ def test_no_two_objects_share_a_birth() -> None:
 def test_links_and_names_are_rows_of_their_own(stamped: bool) -> None:
     tape, bound = Tape(stamped=stamped), Binder(SYSTEM).bind(fake("job"))
     part, whole = bound(), bound()
-    tape.log.linker()(part, whole)
+    tape.log.linker()((part.birth, whole.birth))
     tape.log.name(whole, 1 << 40)
     seconds = 7.5 if stamped else 0.0
     assert rows(tape.noted) == [
@@ -149,7 +149,7 @@ def test_links_and_names_are_rows_of_their_own(stamped: bool) -> None:
 
 
 def test_a_mark_dates_what_comes_after_it() -> None:
-    noted: list[int | Row] = [BIRTH_STEP + 1, 12_500 * BIRTH_STEP + MARKED, BIRTH_STEP + 2]
+    noted: list[Noted] = [BIRTH_STEP + 1, 12_500 * BIRTH_STEP + MARKED, BIRTH_STEP + 2]
     assert rows(noted) == [(BIRTH_STEP + 1, 0, 0.0), (BIRTH_STEP + 2, 0, 12.5)]
 
 

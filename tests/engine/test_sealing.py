@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import itertools
+import operator
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from transitions.extensions import HierarchicalMachine, LockedMachine
 
 from statemachine import SealError
 from statemachine.machine import compile_events
+from statemachine.sealing import advanced
 
 
 class Phase(enum.Enum):
@@ -198,3 +201,35 @@ def test_names_that_the_text_cannot_write_are_given_others() -> None:
         assert go(model) is True
         seen.append(model.state)
     assert seen == [*names[1:], names[0]]
+
+
+class Lazy:
+    """An iterator that is no builtin's: only what it is asked for may happen."""
+
+    def __init__(self) -> None:
+        self.asked = list[str]()
+
+    def __iter__(self) -> Lazy:
+        self.asked.append("iter")
+        return self
+
+    def __next__(self) -> int:
+        self.asked.append("next")
+        return 1
+
+
+def test_a_builtin_s_count_is_advanced_without_a_call_in_a_loud_event() -> None:
+    """By exactly one for each move, as the call would. A quiet event is stock's to the letter."""
+    count, other, lazy = itertools.repeat(None, 100), iter(range(100)), Lazy()
+    calls = [count.__next__, other.__next__, lazy.__next__]
+    assert advanced(calls[0]) is count
+    assert advanced(calls[1]) is other
+    assert [advanced(one) for one in (calls[2], "go", len, [1].__len__, print)] == [None] * 5
+    made = machine(transitions=row(before=calls))
+    for loud in (True, False):
+        model = Model()
+        compile_events(made, Model, loud=loud)["go"](model)
+        assert model.state is Phase.B
+    assert operator.length_hint(count) == 98
+    assert next(other) == 2
+    assert lazy.asked == ["next", "next"]

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from server.net.meter import BOUNDS, FOLD_NOTES, NEVER, OTHER, Meter
+from server.net.meter import BOUNDS, FOLD_NOTES, NEVER, NOTE_ITEMS, OTHER, Meter
 from server.net.threads import SystemThreading
 
 THREADS = 4
@@ -16,6 +16,13 @@ ROUNDS = 5_000
 @pytest.fixture
 def meter() -> Meter:
     return Meter(SystemThreading())
+
+
+def _notes(meter: Meter) -> int:
+    """How many wait to be folded."""
+    notes, part = divmod(len(meter._noted), NOTE_ITEMS)
+    assert not part
+    return notes
 
 
 def test_no_answer_is_lost_between_threads(meter: Meter) -> None:
@@ -51,7 +58,7 @@ def test_what_nobody_reads_is_folded_all_the_same(meter: Meter) -> None:
     for _ in range(10 * FOLD_NOTES):
         meter.note(AT_ONCE)
         meter.fold()
-    assert len(meter._notes) < FOLD_NOTES
+    assert _notes(meter) < FOLD_NOTES
     assert meter.read().answers == {("GET", 200): 10 * FOLD_NOTES}
 
 
@@ -59,10 +66,10 @@ def test_they_are_folded_once_there_are_many(meter: Meter) -> None:
     for _ in range(FOLD_NOTES - 1):
         meter.note(AT_ONCE)
     meter.fold()
-    assert len(meter._notes) == FOLD_NOTES - 1
+    assert _notes(meter) == FOLD_NOTES - 1
     meter.note(AT_ONCE)
     meter.fold()
-    assert not meter._notes
+    assert not _notes(meter)
 
 
 def test_nobody_waits_for_who_folds(meter: Meter) -> None:
@@ -70,9 +77,9 @@ def test_nobody_waits_for_who_folds(meter: Meter) -> None:
         meter.note(AT_ONCE)
     with meter._lock:
         meter.fold()
-        assert len(meter._notes) == FOLD_NOTES
+        assert _notes(meter) == FOLD_NOTES
     meter.fold()
-    assert not meter._notes
+    assert not _notes(meter)
 
 
 def test_who_reads_holds_the_lock(meter: Meter, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,6 +122,14 @@ def test_what_did_not_happen_has_no_duration(meter: Meter) -> None:
     assert counts == [3, 1, 0]
     assert reading.latency.seconds == 3.0
     assert reading.queueing.seconds == -(2**-52)
+
+
+def test_answers_of_several_kinds_are_told_apart_in_one_fold(meter: Meter) -> None:
+    for method, status in (("GET", 200), ("PUT", 200), ("GET", 404), ("GET", 200)):
+        meter.note((method, status, *AT_ONCE[2:]))
+    found = {("GET", 200): 2, ("PUT", 200): 1, ("GET", 404): 1}
+    assert meter.read().answers == found
+    assert meter.read().answers == found
 
 
 def test_a_client_does_not_choose_how_much_is_remembered(meter: Meter) -> None:

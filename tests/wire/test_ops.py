@@ -64,6 +64,21 @@ def test_answers_are_counted_by_method_and_status(serve: Serve) -> None:
     assert now.faults == ()
 
 
+@pytest.mark.parametrize(
+    "path", ["/", "/-", "/-?/-/", "/-.", "/-0", "/-0/", "/.", "/,/", "/a/-/", "//-/", "/~", "/%2D/"]
+)
+def test_what_only_looks_like_the_operator_s_is_the_handler_s(serve: Serve, path: str) -> None:
+    assert seen(serve(answer), path) == (200, b"here")
+
+
+@pytest.mark.parametrize("path", ["/-/", "/-/live", "/-/\x7f", "/-/~", "/-/?a", "/-//", "/-/%FF"])
+def test_what_is_below_the_prefix_is_never_the_handler_s(serve: Serve, path: str) -> None:
+    status, content = seen(serve(answer), path)
+    assert status
+    assert content != b"here"
+    assert seen(serve(answer, ops_bind="off"), "/-/") == (200, b"here")
+
+
 def test_durations_are_those_that_passed(serve: Serve) -> None:
     clock, began, go = ManualClock(), threading.Event(), threading.Event()
 

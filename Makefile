@@ -86,8 +86,8 @@ bench-parts: $(VENV)/.bench ## what an event, a trace and a switch of Interlock 
 compiled: $(VENV)/.compiled ## compile the way of a request, for `make run` from then on (needs a C compiler and Python's headers)
 	$(BIN)/python -m server compile
 
-test-compiled: compiled ## the tests of the wire, the machines and HTTP/1.1, on the compiled core
-	$(BIN)/python -m pytest -p tests.compiled.plugin --numprocesses auto --dist worksteal tests/wire tests/machines tests/http1 tests/gauntlet tests/frameworks $(ARGS)
+test-compiled: compiled ## the tests of the wire, the machines, HTTP/1.1 and what is observed, on the compiled core
+	$(BIN)/python -m pytest -p tests.compiled.plugin --numprocesses auto --dist worksteal tests/wire tests/machines tests/http1 tests/gauntlet tests/frameworks tests/ops tests/net/test_meter.py tests/test_flight.py $(ARGS)
 
 soak: $(VENV)/.test ## a million requests of one server: memory, objects, threads, descriptors stay flat
 	nice -n 5 $(BIN)/python -m benchmarks.soak --requests 1000000 $(ARGS)

@@ -19,12 +19,13 @@ import re
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from server.clock import Clock, imf_fixdate
 from statemachine import System, lines
+from statemachine.ahead import IS_COMPILED, Ring
 from statemachine.model import BIRTH_STEP
 from statemachine.noting import MARKED, NAMED, Log, Noted, Row, numbered, rows
 from statemachine.tracefile import Ending, Header, digest
@@ -51,11 +52,20 @@ class Recorder(Protocol):
         ...
 
 
+class _Deque(deque[Noted]):
+    """The ring, where nothing is compiled."""
+
+    __slots__ = ()
+
+    def last(self) -> object:
+        return self[-1] if self else None
+
+
 class Flight:
     """A ring of the last `events_max` arrows."""
 
     def __init__(self, system: System, clock: Clock, events_max: int) -> None:
-        self._ring: deque[Noted] = deque(maxlen=events_max)
+        self._ring = Ring(events_max) if IS_COMPILED else _Deque(maxlen=events_max)
         self._seconds = clock.monotonic
         self._marked = 0
         self._mark_due = 0.0
@@ -63,18 +73,18 @@ class Flight:
 
     def mark(self) -> None:
         """Note the time, unless that was done just now, or nothing has happened since."""
-        ring = self._ring
-        if not ring or ring[-1] is self._marked:
+        last = self._ring.last()
+        if last is None or last is self._marked:
             return
         now = self._seconds()
         if now >= self._mark_due:
             self._mark_due = now + MARK_SECONDS
             self._marked = int(now * 1000) * BIRTH_STEP + MARKED
-            ring.append(self._marked)
+            self._ring.append(self._marked)
 
     def last_rows(self) -> list[Row]:
         """The last arrows, oldest first. The copy is one step of the interpreter."""
-        return rows(self._ring.copy())
+        return rows(cast("Iterable[Noted]", self._ring.copy()))
 
 
 class Dumps:

@@ -24,6 +24,7 @@ from operator import attrgetter, length_hint
 from typing import Final
 
 from statemachine import LedgerSpec, Model
+from statemachine.ahead import IS_COMPILED, Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +110,10 @@ class LockedCount:
         return self._left
 
 
-def _count() -> Iterator[None]:
+def _count() -> Iterator[object]:
     """What is advanced once for each. How many there were is what it is shorter by."""
+    if IS_COMPILED:
+        return Count()
     locked = getattr(sys, "_is_gil_enabled", None)
     return repeat(None, MOST) if locked is None or locked() else LockedCount()
 
@@ -124,7 +127,7 @@ class Tallies(Mapping[str, Callable[[], object]]):
 
     def __init__(self, arrows: Iterable[str]) -> None:
         self._arrows = dict.fromkeys(arrows)
-        self._counts: dict[str, Iterator[None]] = {}
+        self._counts: dict[str, Iterator[object]] = {}
 
     def __getitem__(self, arrow: str) -> Callable[[], object]:
         count = self._counts.get(arrow)

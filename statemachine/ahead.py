@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from statemachine.errors import SealError
 from statemachine.model import Arrow, MachineSpec, Model, System
 from statemachine.noting import Log, numbered
-from statemachine.sealing import advanced
 
 if TYPE_CHECKING:
     from statemachine.machine import Binder
@@ -22,13 +21,38 @@ if TYPE_CHECKING:
 IS_COMPILED: Final = not __file__.endswith(".py")
 """Whether the compiled core runs: this module is of it."""
 
-NEVER_RETURNED: Final = object()
+
+class Ring:
+    """The last so many of what was appended, as a `deque` of that length has them. Compiled, to
+    append is no call of Python's; no other thread runs within it.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._items: list[object] = [None] * size
+        self._size = size
+        self._next = 0
+
+    def append(self, one: object) -> None:
+        """Put it in the place of the oldest."""
+        at = self._next
+        self._items[at] = one
+        at += 1
+        self._next = 0 if at == self._size else at
+
+    def last(self) -> object:
+        """What was appended last; None where nothing was."""
+        return self._items[self._next - 1]
+
+    def copy(self) -> list[object]:
+        """All that there is, oldest first."""
+        found = self._items[self._next :] + self._items[: self._next]
+        return [one for one in found if one is not None]
 
 
 class Bound:
     """What one server counts, notes and hooks of one machine. Subclasses, which are written with
-    the events, hold for each arrow what is advanced when it is taken, or None. `rows` is what they
-    were written from.
+    the events, hold for each arrow what steps when it is taken, or None. `rows` is what they
+    were written from. Notes go to the `ring` where that is what the log is, else to `note`.
     """
 
     rows: ClassVar[str] = ""
@@ -41,19 +65,55 @@ class Bound:
         arrows: Mapping[str, Arrow],
     ) -> None:
         self.tallies = tallies
-        self.note = note
+        ring = getattr(note, "__self__", None)
+        self.ring: Ring | None = ring if isinstance(ring, Ring) else None
+        self.note = None if isinstance(ring, Ring) else note
         self.hook = hook
         self.arrows = arrows
 
 
-def count_of(tallies: Mapping[str, Callable[[], object]], arrow: str) -> Iterator[object] | None:
-    """What is advanced when the arrow is taken: the count itself, where the tally is one's
-    `__next__`, else an iterator that calls the tally.
+class Count:
+    """Counts steps. An iterator without an end, which is as much shorter as it was advanced: so it
+    can be where another server has `itertools.repeat`. Compiled, a step is no call of Python's.
     """
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def step(self) -> None:
+        """One more."""
+        self.taken += 1
+
+    def __iter__(self) -> Count:
+        return self
+
+    def __next__(self) -> object:
+        self.step()
+        return None
+
+    def __length_hint__(self) -> int:
+        return sys.maxsize - self.taken
+
+
+class Calling(Count):
+    """Calls a tally at each step."""
+
+    def __init__(self, tally: Callable[[], object]) -> None:
+        super().__init__()
+        self._tally = tally
+
+    def step(self) -> None:
+        """Whatever the tally does."""
+        self._tally()
+
+
+def count_of(tallies: Mapping[str, Callable[[], object]], arrow: str) -> Count | None:
+    """What steps when the arrow is taken: the count itself, where the tally is one's `__next__`."""
     tally = tallies.get(arrow)
     if tally is None:
         return None
-    return advanced(tally) or iter(tally, NEVER_RETURNED)
+    count = getattr(tally, "__self__", None)
+    return count if isinstance(count, Count) else Calling(tally)
 
 
 class Maker:

@@ -10,8 +10,11 @@ in `bound`, an object of one server's (`statemachine.ahead`):
             b = self.bound
             count = b.c8
             if count is not None:
-                for _ in count: break
-            if b.note is not None:
+                count.step()
+            ring = b.ring
+            if ring is not None:
+                ring.append(self.birth + 79)
+            elif b.note is not None:
                 b.note(self.birth + 79)
             self.state = ConnectionState_EXCHANGING
             if b.hook is not None:
@@ -70,8 +73,11 @@ class _Writer(sealing.Writer):
             "b = self.bound",
             f"count = b.{name.lower()}",
             "if count is not None:",
-            f"{INDENT}for _ in count: break",
-            "if b.note is not None:",
+            f"{INDENT}count.step()",
+            "ring = b.ring",
+            "if ring is not None:",
+            f"{INDENT}ring.append(self.birth + {self._numbers[name]})",
+            "elif b.note is not None:",
             f"{INDENT}b.note(self.birth + {self._numbers[name]})",
             f"self.{self.plan.attribute} = {self.named('S', row.target)}",
             "if b.hook is not None:",

@@ -17,6 +17,7 @@ from server.net.connection import Connection, close_file
 from server.net.log_entry import CUT, Entry
 from server.net.meter import NEVER, OTHER, Meter
 from statemachine._generated import ResponseState, ServerMachine, ServerState
+from statemachine.ahead import IS_COMPILED
 
 LOG = logging.getLogger("interlock.responder")
 
@@ -58,7 +59,8 @@ class Responder:
         self._lifecycle = lifecycle
         self._error_page = error_page
         self._access_log = access_log
-        self._note = None if meter is None else meter.note
+        self._meter = meter if IS_COMPILED else None
+        self._note = None if meter is None or IS_COMPILED else meter.note
 
     def frame(self, connection: Connection, response: Response) -> None:
         """Make `response` the connection's outgoing bytes, and decide whether it persists.
@@ -144,16 +146,22 @@ class Responder:
         An interim response is no answer, and has no line. `now` is the present moment of the
         monotonic clock, where the caller knows it.
         """
-        answer, log, note = connection.answer, self._access_log, self._note
-        if (note is None and log is None) or answer is None or answer.state is PENDING:
+        answer, log, note, meter = connection.answer, self._access_log, self._note, self._meter
+        if answer is None or answer.state is PENDING:
+            return
+        if note is None and meter is None and log is None:
             return
         if now is None:
             now = self._clock.monotonic()
         head, taken_at, answered_at = connection.head, connection.taken_at, connection.answered_at
-        if note is not None:
+        if note is not None or meter is not None:
             method, status = OTHER if head is None else head.method, answer.status
             began, queued_at = connection.began, connection.queued_at
-            note((method, status, began, queued_at, taken_at, answered_at, now))
+            noted = (method, status, began, queued_at, taken_at, answered_at, now)
+            if note is not None:
+                note(noted)
+            elif meter is not None:
+                meter.enter(noted)
         if log is None:
             return
         seconds = now - connection.began

@@ -23,6 +23,7 @@ PATCHING: Final = frozenset(
         "test_an_error_after_the_job_was_given_away_leaves_it_to_its_worker",
         "test_an_error_before_the_job_was_given_away_closes_the_connection",
         "test_a_job_fails_before_it_has_taken_its_connection",
+        "test_who_reads_holds_the_lock",
         "test_a_worker_comes_in_time_while_the_reactor_gives_up",
     }
 )

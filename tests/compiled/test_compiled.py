@@ -8,15 +8,19 @@ import importlib
 import importlib.util
 import itertools
 import json
+import operator
 import os
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from server import compiled
 from server.cli import main
@@ -24,8 +28,9 @@ from server.compiled import CORE, MANIFEST, CompiledError, choose, digest, insta
 from server.compiled.building import MODELS, MODULES
 from server.compiled.copying import Copy
 from server.compiled.events import events_of
+from server.ledger import MOST
 from statemachine import GuardRefused, IllegalEvent, Model, load_system
-from statemachine.ahead import count_of
+from statemachine.ahead import Count, Ring, count_of
 from tests.house.source import TOP
 
 SYSTEM = load_system("spec")
@@ -210,9 +215,9 @@ def test_events_ahead_of_time_are_the_spec_s(module: str) -> None:
             for answer in (True, False):
                 rows = spec.arrows_from(state, event)
                 noted: list[object] = []
-                bound = SimpleNamespace(note=None, arrows=SYSTEM.arrows)
+                bound = SimpleNamespace(note=None, ring=None, arrows=SYSTEM.arrows)
                 bound.hook = lambda _, arrow, noted=noted: noted.append(arrow.id)
-                counts = {arrow.id: itertools.count() for arrow in spec.arrows[::2]}
+                counts = {arrow.id: Count() for arrow in spec.arrows[::2]}
                 for arrow in spec.arrows:
                     setattr(bound, arrow.id.lower(), counts.get(arrow.id))
                 one = SimpleNamespace(state=enum[state], birth=0, bound=bound)
@@ -230,25 +235,42 @@ def test_events_ahead_of_time_are_the_spec_s(module: str) -> None:
                     with pytest.raises(GuardRefused if rows else IllegalEvent):
                         fire(one)
                     assert one.state is enum[state]
-                assert [i for i, count in counts.items() if next(count)] == [
-                    i for i in noted if i in counts
-                ]
+                told = [arrow for arrow, count in counts.items() if count.taken]
+                assert told == [arrow for arrow in noted if arrow in counts]
 
 
-def test_a_tally_becomes_what_is_advanced() -> None:
-    count, called = itertools.count(), list[int]()
+def test_a_tally_becomes_what_steps() -> None:
+    count, called = Count(), list[int]()
     tallies: dict[str, Callable[[], object]] = {
         "C1": count.__next__,
         "C2": lambda: called.append(len(called)),
+        "C3": itertools.count().__next__,
     }
     assert count_of(tallies, "C1") is count
-    assert count_of(tallies, "C3") is None
-    calls = count_of(tallies, "C2")
-    assert calls is not None
-    for _ in range(3):
-        for _ in calls:
-            break
+    assert count_of(tallies, "C4") is None
+    for arrow in ("C1", "C2", "C3"):
+        found = count_of(tallies, arrow)
+        assert found is not None
+        for _ in range(3):
+            found.step()
     assert called == [0, 1, 2]
+    assert tallies["C3"]() == 3
+    assert next(iter(count)) is None
+    assert operator.length_hint(count) == MOST - 4 == MOST - count.taken
+
+
+@given(
+    size=st.integers(1, 5),
+    steps=st.lists(st.one_of(st.integers(), st.tuples(st.integers(), st.integers()))),
+)
+def test_a_ring_is_a_deque_of_that_length(size: int, steps: list[object]) -> None:
+    ring, model = Ring(size), deque[object](maxlen=size)
+    assert ring.last() is None
+    for one in steps:
+        ring.append(one)
+        model.append(one)
+        assert ring.last() is one
+        assert ring.copy() == list(model)
 
 
 def test_a_class_s_own_maker_takes_what_the_class_does() -> None:

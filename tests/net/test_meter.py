@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from server.net.meter import BOUNDS, FOLD_NOTES, NEVER, NOTE_ITEMS, OTHER, Meter
+from server.net.meter import BOUNDS, FOLD_NOTES, NEVER, NOTE_ITEMS, OTHER, Meter, Note, Reading
 from server.net.threads import SystemThreading
 
 THREADS = 4
@@ -136,6 +138,41 @@ def test_a_client_does_not_choose_how_much_is_remembered(meter: Meter) -> None:
     for number in range(100):
         meter.note((f"M{number}", 501, *AT_ONCE[2:]))
     assert meter.read().answers == {(OTHER, 501): 100}
+
+
+MOMENTS = st.floats(0.0, 100.0)
+NOTES = st.lists(
+    st.tuples(
+        st.sampled_from(("GET", "PUT", "BREW")),
+        st.sampled_from((200, 404)),
+        *(MOMENTS, MOMENTS),
+        *(MOMENTS | st.just(NEVER), MOMENTS | st.just(NEVER), MOMENTS),
+    )
+)
+
+
+@given(notes=NOTES, read_at=st.integers(0, 20))
+def test_to_enter_is_to_note_and_to_fold(notes: list[Note], read_at: int) -> None:
+    """As the compiled core does it and as it is done else: the same is read, at any moment."""
+    noted, entered = Meter(SystemThreading()), Meter(SystemThreading())
+    for number, one in enumerate(notes):
+        method, status, began, queued, had, answered, ended = one
+        if had == NEVER:
+            answered = NEVER
+        note = method, status, began, queued, had, answered, ended
+        noted.note(note)
+        entered.enter(note)
+        if number == read_at:
+            _assert_same(noted.read(), entered.read())
+    _assert_same(noted.read(), entered.read())
+
+
+def _assert_same(one: Reading, other: Reading) -> None:
+    assert one.answers == other.answers
+    for name in ("latency", "queueing", "application"):
+        a, b = getattr(one, name), getattr(other, name)
+        assert a.counts == b.counts, name
+        assert a.seconds == pytest.approx(b.seconds), name
 
 
 def test_nothing_metered_reads_as_nothing(meter: Meter) -> None:

@@ -239,11 +239,20 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
+RENAMED: Final = {
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
+"""Reason phrases of RFC 9110 section 15.5, where Python before 3.13 has those of older ones."""
+
+
 # At most 600 statuses pass the checks before it.
 @lru_cache(maxsize=600)
 def _status_line(status: int) -> str:
     """status-line = HTTP-version SP status-code SP [ reason-phrase ] (RFC 9112 section 4), with
     its CRLF.
     """
-    known = {one.value: one.phrase for one in HTTPStatus}
+    known = {one.value: one.phrase for one in HTTPStatus} | RENAMED
     return f"HTTP/1.1 {status} {known.get(status, '')}\r\n"

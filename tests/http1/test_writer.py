@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from server.errors import ContentError
 from server.http1.fields import WRITER_OWNED
 from server.http1.messages import Field, FileRegion, RequestHead, Response
-from server.http1.writer import ResponseWriter
+from server.http1.writer import RENAMED, ResponseWriter
 from statemachine import IllegalEvent
 from statemachine._generated import ResponseState
 from tests.http1.talk import ENGINES_HERE, Bound, bound_to, read
@@ -106,7 +106,7 @@ def test_any_response_reads_back(
         assert one.state is ResponseState.COMPLETE
         assert (one.status, one.size) == (status, 0 if method == "HEAD" else len(content))
     response, came = parsed(wire, method)
-    known = {one.value: one.phrase for one in HTTPStatus}
+    known = {one.value: one.phrase for one in HTTPStatus} | RENAMED
     assert (response.status, response.reason) == (status, known.get(status, ""))
     assert came == (b"" if method == "HEAD" else content)
     added = {"Date", "Server", "Content-Length", "Connection"}
@@ -307,3 +307,19 @@ def test_the_writer_holds_the_content_to_its_word(promised: int, sizes: list[int
     else:
         writer.end()
         assert writer.state is ResponseState.COMPLETE
+
+
+@pytest.mark.parametrize(
+    ("status", "phrase"),
+    [
+        (200, "OK"),
+        (413, "Content Too Large"),
+        (414, "URI Too Long"),
+        (416, "Range Not Satisfiable"),
+        (422, "Unprocessable Content"),
+        (599, ""),
+    ],
+)
+def test_reason_phrases_are_those_of_rfc_9110_on_every_python(status: int, phrase: str) -> None:
+    wire = framed(bound_to("sealed").writer(request("GET / HTTP/1.1")), Response(status, (), b""))
+    assert wire.startswith(f"HTTP/1.1 {status} {phrase}\r\n".encode())

@@ -7,6 +7,7 @@ while every worker of the first is stuck.
 
 from __future__ import annotations
 
+import importlib
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
@@ -104,7 +105,10 @@ class Operating:
         pages = self._pages
         if pages is None:
             # Two who are first make them twice: without a token nothing in them changes.
-            self._pages = pages = self._make_pages()
+            try:
+                self._pages = pages = self._make_pages()
+            except (OSError, ImportError) as error:
+                return _not_now(error)
         return pages(request)
 
     def _open_control(self, path: str, commanded: Commanded) -> None:
@@ -159,6 +163,15 @@ class Operating:
             return None
         several = self._commanded is None
         return PREFIX, parting(self._answer) if several else self._answer
+
+
+def _not_now(error: Exception) -> Response:
+    """The answer where there are no descriptors to read the pages with, as there may be soon."""
+    # What the import system believes of a folder that it could not open must not stay.
+    importlib.invalidate_caches()
+    LOG.error("the operator's pages cannot be read: %s", error)
+    fields = ("Content-Type", "text/plain; charset=utf-8"), ("Retry-After", "1")
+    return Response(503, fields, b"these pages cannot be read now: the error log says why\n")
 
 
 def tell_where(config: Config, url: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 import threading
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from server.config import Config
+from server.config import Config, html_folder
 from server.errors import InterlockError
 from server.http1.messages import Request, Response
 from server.server import Server
@@ -77,6 +78,34 @@ def test_what_is_below_the_prefix_is_never_the_handler_s(serve: Serve, path: str
     assert status
     assert content != b"here"
     assert seen(serve(answer, ops_bind="off"), "/-/") == (200, b"here")
+
+
+def test_pages_that_cannot_be_read_yet_are_told_so_and_read_later(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who first asks for one while there are no descriptors is told when to come again."""
+    served = serve(answer)
+    errors = [OSError(errno.EMFILE, "Too many open files"), ModuleNotFoundError("no module")]
+
+    def folder() -> Path:
+        if errors:
+            raise errors.pop()
+        return html_folder()
+
+    monkeypatch.setattr("server.operating.html_folder", folder)
+    client = served.client()
+    for _ in range(2):
+        get(client, "/-/live")
+        reply = client.reply()
+        assert (reply.status, reply.fields["retry-after"]) == (503, "1")
+        assert reply.content == b"these pages cannot be read now: the error log says why\n"
+    failed = [one for one in caplog.records if one.levelname == "ERROR"]
+    assert [(one.getMessage(), one.exc_info) for one in failed] == [
+        ("the operator's pages cannot be read: no module", None),
+        ("the operator's pages cannot be read: [Errno 24] Too many open files", None),
+    ]
+    get(client, "/-/live")
+    assert client.reply().status == 200
 
 
 def test_durations_are_those_that_passed(serve: Serve) -> None:

@@ -45,8 +45,10 @@ class Ring:
 
     def copy(self) -> list[object]:
         """All that there is, oldest first."""
-        found = self._items[self._next :] + self._items[: self._next]
-        return [one for one in found if one is not None]
+        # To make a list may collect garbage, and so let others run: the place is read after that.
+        items = self._items[:]
+        at = self._next
+        return [one for one in items[at:] + items[:at] if one is not None]
 
 
 class Bound:

@@ -142,20 +142,21 @@ class Meter:
         self._latency, self._queueing, self._working = _Buckets(), _Buckets(), _Buckets()
 
     def enter(self, note: Note) -> None:
-        """Note an answer, and sort it at once. For the compiled core, where all this is one step:
-        what it is made of runs no bytecode, and what it makes is nothing that is collected.
+        """Note an answer, and sort it at once. For the compiled core: there nobody comes between,
+        for nothing here runs bytecode; and where a new kind makes what may let garbage be
+        collected, and so others run, all that is this answer's has been done.
         """
         method, status, began, queued, had, answered, ended = note
-        if method != self._method or status != self._status:
-            # Where answers are of one kind, for long, no key is made for each.
-            self._count_kind()
-            self._method, self._status = method, status
-        self._kind_count += 1
         self._latency.add_one(ended - began)
         if had != NEVER:
             self._queueing.add_one(had - queued)
         if answered != NEVER:
             self._working.add_one(answered - had)
+        if method == self._method and status == self._status:
+            # Where answers are of one kind, for long, no key is made for each.
+            self._kind_count += 1
+        else:
+            self._begin_kind(method, status, 1)
 
     def fold(self) -> None:
         """Fold what was noted, if that is much, and nobody else is at it."""
@@ -169,7 +170,7 @@ class Meter:
         """All that was noted so far."""
         with self._lock:
             self._fold_locked()
-            self._count_kind()
+            self._begin_kind(self._method, self._status, 0)
             return Reading(
                 dict(self._answers),
                 self._latency.told(),
@@ -201,11 +202,12 @@ class Meter:
         for (method, status), count in Counter(zip(methods, statuses, strict=True)).items():
             self._add(method, status, count)
 
-    def _count_kind(self) -> None:
-        """Those of the kind that was entered last, which `_answers` has not yet."""
-        if self._kind_count:
-            self._add(self._method, self._status, self._kind_count)
-            self._kind_count = 0
+    def _begin_kind(self, method: str, status: int, count: int) -> None:
+        """From now on answers of this kind are counted aside; those before it are added."""
+        before, its_status, its_count = self._method, self._status, self._kind_count
+        self._method, self._status, self._kind_count = method, status, count
+        if its_count:
+            self._add(before, its_status, its_count)
 
     def _add(self, method: str, status: int, count: int) -> None:
         key = method if method in METHODS else OTHER, status

@@ -22,14 +22,14 @@ from typing import Final, cast
 
 from server.net.threads import Threading
 
+LEAST: Final = 0.0005
+"""The first of BOUNDS: most durations of a quick server are no longer."""
+
 BOUNDS: Final = (
-    *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
+    *(LEAST, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
     *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
 )
 """Upper bounds of the histograms' buckets, in seconds; behind the last is a bucket without one."""
-
-LEAST: Final = 0.0005
-"""The first of them: most durations of a quick server are no longer."""
 
 NEVER: Final = -math.inf
 """The moment of what has not happened."""

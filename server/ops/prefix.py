@@ -13,7 +13,7 @@ Handler = Callable[[Request], Response]
 
 
 def parting(pages: Handler) -> Handler:
-    """The same for one of several processes: the connection ends after each page. Who asks again
+    """`pages`, for one of several processes: the connection ends after each page. Who asks again
     comes to a process that accepts, and so to none that has stood still since.
     """
 

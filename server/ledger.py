@@ -15,6 +15,7 @@ has no lock of its own, each has one.
 from __future__ import annotations
 
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -23,7 +24,7 @@ from operator import attrgetter, length_hint
 from typing import Final
 
 from statemachine import LedgerSpec, Model
-from statemachine.ahead import IS_COMPILED, Count, LockedCount
+from statemachine.ahead import IS_COMPILED, Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,26 @@ COUNTS_MAX = 10
 
 
 MOST: Final = sys.maxsize
+
+
+class LockedCount:
+    """Counts down from MOST, as `repeat` does, on an interpreter where that is no single step."""
+
+    __slots__ = ("_left", "_lock")
+
+    def __init__(self) -> None:
+        self._left = MOST
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> Iterator[None]:
+        return self
+
+    def __next__(self) -> None:
+        with self._lock:
+            self._left -= 1
+
+    def __length_hint__(self) -> int:
+        return self._left
 
 
 def _count() -> Iterator[object]:

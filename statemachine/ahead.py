@@ -7,7 +7,6 @@ sealed ones do: an object knows its server by its `bound`, which a `Maker` gives
 from __future__ import annotations
 
 import sys
-import threading
 import zlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -96,19 +95,6 @@ class Count:
 
     def __length_hint__(self) -> int:
         return sys.maxsize - self.taken
-
-
-class LockedCount(Count):
-    """One for an interpreter without a lock of its own, where a step is several."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._lock = threading.Lock()
-
-    def step(self) -> None:
-        """One more."""
-        with self._lock:
-            super().step()
 
 
 class Calling(Count):

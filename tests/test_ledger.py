@@ -14,12 +14,11 @@ from typing import get_args
 import pytest
 
 from server.config import Config
-from server.ledger import COUNTS_MAX, TERMS, Account, Ledger
+from server.ledger import COUNTS_MAX, TERMS, Account, Ledger, LockedCount
 from server.lifecycle import Lifecycle
 from server.server import Server
 from statemachine import Binder, Engine, LedgerSpec, Model, TransitionError, load_system
 from statemachine._generated import ConnectionMachine, ConnectionState, ServerState
-from statemachine.ahead import LockedCount
 
 SYSTEM = load_system()
 SPEC = SYSTEM.ledger
